@@ -1,0 +1,9 @@
+"""Errors that are for the person at the terminal."""
+
+
+class UserError(ValueError):
+    """Something the user can put right.
+
+    The message is one line: what was wrong, where (file, key), what to do. The command prints it without a trace and
+    exits with status 2; any other exception is a fault of ours and keeps its trace.
+    """

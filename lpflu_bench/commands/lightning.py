@@ -1,0 +1,312 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with its traps closed."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger
+
+# Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
+import lpflu_bench.data
+import lpflu_bench.modules
+from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
+from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
+from lpflu_bench.callbacks.record import RunRecord, trained_config
+from lpflu_bench.callbacks.slope_ema import SlopeEMA
+from lpflu_bench.callbacks.weight_ema import WeightEMA
+from lpflu_bench.commands.config_errors import one_line
+from lpflu_bench.errors import UserError
+from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.paths import shipped_path
+from lpflu_bench.records import FILE_NAME, identity, read_record
+
+CHECKPOINTS = "checkpoints"
+# These change how a network is run, not what it is: a checkpoint may be tested under other ones.
+_EXECUTION_KEYS = {"optimizer", "schedule", "compile", "channels_last"}
+
+
+class BenchArgumentParser(LightningArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raise what the person at the terminal did wrong.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(one_line(message, self)) from ex
+
+
+class BenchCLI(LightningCLI):
+    """LightningCLI for the suite's modules.
+
+    What differs from Lightning's: a checkpoint never overrides a flag, a contradiction is an error; ``test`` needs a
+    checkpoint; every command has its own folder inside the run's, so that neither the saved configuration nor the metrics
+    of ``fit`` are written over; callbacks are named top-level keys, which a later file merges instead of replacing a list.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.run_dir = Path()
+        self.record: RunRecord | None = None
+        super().__init__(
+            model_class=BenchModule,
+            datamodule_class=LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_class=BenchArgumentParser,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=True,
+            trainer_defaults={
+                "devices": 1,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+                "use_distributed_sampler": False,  # the data modules shard by rank themselves, without padding
+            },
+            args=arguments,
+        )
+
+    # --- arguments ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Name the commands and the arguments of the trainer's methods that are not for the command line."""
+        return {
+            name: skip | {"weights_only", "verbose", "return_predictions"}
+            for name, skip in LightningCLI.subcommands().items()
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the suite's own keys."""
+        parser.add_argument("--task", type=str, default="custom", help="The task's name in records and tables.")
+        parser.add_argument(
+            "--run_dir", type=str | None, default=None, help="The run's folder (default: runs/TASK/ACTIVATION-seedSEED)."
+        )
+        parser.add_lightning_class_args(WeightEMA, "weight_ema")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, without the warning that ``sys.argv`` is there too."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the run's folder and the checkpoint, and refuse what contradicts it (Lightning would override flags)."""
+        command = self.config.subcommand
+        config = self.config[command]
+        plain = self._plain_config()
+        checkpoint = config.get("ckpt_path")
+        self.run_dir = self._find_run_dir(plain, checkpoint)
+        config["run_dir"] = str(self.run_dir)
+        if checkpoint == "last":
+            checkpoint = config["ckpt_path"] = str(self.run_dir / CHECKPOINTS / LAST)
+        if checkpoint is None:
+            if command != "fit":
+                raise UserError(f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): untrained weights score nothing")
+            self._refuse_to_overwrite()
+        else:
+            refuse_contradiction(command, plain, trained_config(checkpoint), checkpoint)
+
+    def _plain_config(self) -> dict[str, Any]:
+        command = self.config.subcommand
+        dumped = yaml.safe_load(self._parser(command).dump(self.config[command], skip_none=False, skip_validation=True))
+        return dict(dumped)
+
+    def _find_run_dir(self, config: Mapping[str, Any], checkpoint: str | None) -> Path:
+        if config["run_dir"]:
+            return Path(config["run_dir"])
+        if checkpoint not in (None, "last") and Path(checkpoint).parent.name == CHECKPOINTS:
+            return Path(checkpoint).parent.parent
+        activation = config["model"]["init_args"]["activation"]
+        name = activation if isinstance(activation, str) else activation["class_path"].rsplit(".", 1)[-1].lower()
+        return Path("runs") / config["task"] / f"{name}-seed{config['seed_everything']}"
+
+    def _refuse_to_overwrite(self) -> None:
+        if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+            return  # started by rank 0, which has looked and may already have written
+        checkpoint = self.run_dir / CHECKPOINTS / LAST
+        record = self.run_dir / FILE_NAME
+        if checkpoint.exists() or (record.exists() and read_record(record)["status"] != "failed"):
+            raise UserError(
+                f"{self.run_dir} already holds a run: go on with it (--ckpt_path last), or name another --run_dir"
+            )
+
+    # --- building ----------------------------------------------------------------------------------------------------
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer with the suite's callbacks, logger and checkpoints."""
+        command = str(self.subcommand)
+        settings: dict[str, Any] = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        folder = self.run_dir / _free_name(self.run_dir, command)
+        config = self._plain_config()
+        self.record = RunRecord(self.run_dir, task=config["task"], config=config)
+        callbacks: list[Callback] = [SlopeEMA()]
+        weight_ema = self._get(self.config_init, "weight_ema")
+        if weight_ema.decay is not None:
+            callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
+        callbacks += [FiniteLoss(), self.record, last_checkpoint(self.run_dir / CHECKPOINTS)]
+        settings["callbacks"] = [*(settings.get("callbacks") or []), *callbacks]
+        settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO()]
+        settings["default_root_dir"] = settings.get("default_root_dir") or str(self.run_dir)
+        if settings.get("logger") is None:
+            settings["logger"] = CSVLogger(self.run_dir, name="", version=folder.name)
+        trainer = self.trainer_class(**settings)
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        return trainer
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def before_fit(self) -> None:
+        """Say what will be trained."""
+        self._announce("training")
+
+    def after_fit(self) -> None:
+        """Say what to do next."""
+        self._say(f"trained; checkpoint {self.run_dir / CHECKPOINTS / LAST}, record {self.run_dir / FILE_NAME}")
+
+    def test(self, **kwargs: Any) -> None:
+        """Score the checkpoint; with weight averaging in it, the raw weights and the averaged ones."""
+        assert self.record is not None
+        self._announce("testing")
+        raw = torch.load(kwargs["ckpt_path"], map_location="cpu", weights_only=True, mmap=True).get("current_model_state")
+        if raw is not None:
+            self.record.scored_weights = "metrics_averaged"
+        self.trainer.test(**kwargs, verbose=False)
+        scores = {"averaged weights" if raw is not None else "": dict(self.trainer.callback_metrics)}
+        if raw is not None:
+            self.record.scored_weights = "metrics"
+            self.model.load_state_dict(raw)
+            self.trainer.test(**{**kwargs, "ckpt_path": None}, verbose=False)
+            scores["raw weights"] = dict(self.trainer.callback_metrics)
+        for weights, values in scores.items():
+            self._print_scores(values, weights)
+        self._say(f"record {self.record.path}")
+
+    def validate(self, **kwargs: Any) -> None:
+        """Score the checkpoint on the validation set."""
+        self._announce("validating")
+        self.trainer.validate(**kwargs, verbose=False)
+        self._print_scores(dict(self.trainer.callback_metrics), "")
+
+    def _announce(self, verb: str) -> None:
+        module = self.model
+        parameters = sum(p.numel() for p in module.network.parameters())
+        self._say(f"{verb} {module.network_name} ({parameters / 1e6:.2f} M parameters) in {self.run_dir}")
+        self._say(f"{module.placement}")
+
+    def _print_scores(self, values: Mapping[str, Any], weights: str) -> None:
+        if not self.trainer.is_global_zero:
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=f"{self.model.num_scored} samples scored" + (f", {weights}" if weights else ""))
+        table.add_column("score")
+        table.add_column("percent", justify="right")
+        for name, value in values.items():
+            if "loss" not in name:
+                table.add_row(name, f"{float(value):.2f}")
+        Console().print(table)
+
+    def _say(self, line: str) -> None:
+        if self.trainer.is_global_zero:
+            print(line, flush=True)
+
+
+def _free_name(folder: Path, name: str) -> str:
+    """Return ``name``, or ``name-2``, ... : the first one that is not there yet."""
+    candidate, number = name, 1
+    while (folder / candidate).exists():
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
+def _differences(a: Any, b: Any, prefix: str) -> list[tuple[str, Any, Any]]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [
+            difference
+            for key in {**a, **b}
+            for difference in _differences(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [] if a == b else [(prefix.replace(".init_args.", ".", 1), a, b)]
+
+
+def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mapping[str, Any], checkpoint: str) -> None:
+    """Refuse a checkpoint that was trained as something else than this command says.
+
+    For ``fit`` (going on) everything but the number of epochs has to agree; for the others the network, its activation
+    and the seed.
+
+    Raises:
+        UserError: names the keys, both values and what to pass.
+    """
+    asked: dict[str, Any] = identity(config)
+    trained = dict(trained)
+    sections = ("model", "seed_everything") + (("data", "trainer", "weight_ema") if command == "fit" else ())
+    differences = []
+    for section in sections:
+        ours, theirs = asked.get(section), trained.get(section)
+        if section == "trainer":
+            ours = {k: v for k, v in (ours or {}).items() if k not in ("max_epochs", "max_time")}
+            theirs = {k: v for k, v in (theirs or {}).items() if k not in ("max_epochs", "max_time")}
+        differences += _differences(ours, theirs, section)
+    if command != "fit":
+        differences = [d for d in differences if not any(part in _EXECUTION_KEYS for part in d[0].split("."))]
+    if differences:
+        listed = "; ".join(f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in differences[:4])
+        more = f" and {len(differences) - 4} more keys" if len(differences) > 4 else ""
+        key, _, theirs = differences[0]
+        raise UserError(f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint")
+
+
+def _quiet() -> None:
+    """Silence what Lightning says of choices that this suite made on purpose."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+        ".*lower value for log_every_n_steps.*",
+        ".*JsonargparseDeprecationWarning.*",
+        ".*`instantiate_classes` was deprecated.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*using the WeightAveraging callback, but loading.*",
+        ".*The dirpath has changed.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+
+def _with_shipped_configs(arguments: list[str]) -> list[str]:
+    """Look up a configuration file that is not here among those that travel with the package."""
+    found = list(arguments)
+    for i, argument in enumerate(found):
+        if argument in ("-c", "--config") and i + 1 < len(found):
+            found[i + 1] = str(shipped_path(found[i + 1]))
+        elif argument.startswith("--config="):
+            found[i] = f"--config={shipped_path(argument.removeprefix('--config='))}"
+    return found
+
+
+def run(arguments: list[str]) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict`` with the given arguments and return the exit status."""
+    _quiet()
+    sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
+    try:
+        BenchCLI(_with_shipped_configs(arguments))
+    except LossNotFiniteError as error:
+        raise UserError(str(error)) from error
+    return 0

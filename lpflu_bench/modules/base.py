@@ -1,0 +1,214 @@
+"""What the three kinds of task share: build, initialise, swap the activation, optimise, score."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import Metric, MetricCollection
+
+from lpflu_bench.activations.replace import replace_activations
+from lpflu_bench.modules.schedule import EpochSchedule
+from lpflu_bench.networks.initializers import Initializer, initialize
+from lpflu_bench.seeding import derive_seed, run_seed
+
+Activation = str | dict[str, Any]
+EmaIn = Literal["residual", "all", "none"]
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+class BenchModule(LightningModule, ABC):
+    """Base of the task kinds; fixes the order in which a network comes to be.
+
+    Seed -> :meth:`build_network` with the network's own activations as placeholders -> initialise -> swap in
+    ``activation``. An activation that draws when it is built can therefore not move a later weight, and the same seed
+    gives the same initial weights for every function.
+
+    A subclass gives ``kind``, :meth:`build_network`, :meth:`build_metrics`, the steps, and :meth:`scores`.
+
+    Args:
+        activation: a registry name (``lpflu``), or ``{class_path: ..., init_args: {...}}`` where ``class_path`` is a
+            registry name or the dotted path of your own ``nn.Module``. It always means the hidden activations.
+        ema_in: where a slope of the form "ema" stays one: in ``residual`` (dense, shuffle) blocks as in the paper,
+            with a fixed slope elsewhere; in ``all`` places; in ``none``.
+        squeeze_excitation: whether the ReLU or SiLU inside squeeze-and-excitation is replaced too.
+        initializer: applied to every convolution and linear layer; biases 0, norm scales 1 and shifts 0.
+        optimizer: a callable from parameters to a torch optimizer. Activations' and norms' parameters get no weight decay.
+        schedule: a factor over epochs (:class:`EpochSchedule`), or one of torch's schedulers; stepped with the optimizer.
+        channels_last: memory format of network and images.
+        compile: run the network through ``torch.compile``.
+    """
+
+    kind: ClassVar[str]
+    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]]
+
+    def __init__(
+        self,
+        activation: Activation = "relu",
+        ema_in: EmaIn = "residual",
+        squeeze_excitation: bool = True,
+        initializer: Initializer = "xavier_uniform",
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        schedule: EpochSchedule | LRSchedulerCallable | None = None,
+        channels_last: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        # The optimizer and the schedule are callables, which weights_only loading rightly refuses; the whole resolved
+        # configuration is in the checkpoint by way of the run's record.
+        self.save_hyperparameters(ignore=["optimizer", "schedule"])
+        self.activation = activation
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.channels_last = channels_last
+        self.compile_network = compile
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(run_seed(), "network"))
+            self.network = self.build_network()
+            initialize(self.network, initializer)
+        self.placement = replace_activations(
+            self.network, activation, ema_in=ema_in, squeeze_excitation=squeeze_excitation
+        )
+        self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
+        self.num_scored = 0
+        """Samples scored on all ranks in the last validation or test epoch."""
+        self._scored_here = 0
+
+    # --- what a kind provides -----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def network_name(self) -> str:
+        """The network's name in records and tables."""
+
+    @abstractmethod
+    def build_network(self) -> nn.Module:
+        """Return the untrained network with its own activations; called once, under the run's seed."""
+
+    @abstractmethod
+    def build_metrics(self) -> Metric | MetricCollection:
+        """Return the metric of one stage: updated in every step, computed once at the end of the epoch."""
+
+    @abstractmethod
+    def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
+        """Turn what the metric computed into the reported scores, in percent."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the task; the data module must have the same."""
+        return int(self.hparams["num_classes"])
+
+    # --- set-up -------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Check the classes against the data, then apply memory format and compilation."""
+        data_classes = getattr(getattr(self.trainer, "datamodule", None), "num_classes", None)
+        if data_classes is not None:
+            self.check_classes(int(data_classes))
+        if self.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if self.compile_network:
+            self.network.compile()
+
+    def check_classes(self, data_classes: int) -> None:
+        """Refuse data with more classes than the network has outputs for.
+
+        Raises:
+            UserError: the data set has another number of classes.
+        """
+        from lpflu_bench.errors import UserError
+
+        if data_classes != self.num_classes:
+            raise UserError(
+                f"the data has {data_classes} classes, the network {self.num_classes}: "
+                f"pass --model.num_classes {data_classes}"
+            )
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its schedule, stepped with it."""
+        optimizer = self.optimizer(self._parameter_groups())
+        if self.schedule is None:
+            return optimizer
+        if isinstance(self.schedule, EpochSchedule):
+            scheduler: Any = self._by_epoch(optimizer, self.schedule)
+        else:
+            scheduler = self.schedule(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _by_epoch(self, optimizer: Optimizer, schedule: Callable[[float], float]) -> LambdaLR:
+        trainer = self.trainer
+        _ = trainer.estimated_stepping_batches  # sets the training loader up, so that its length is known
+        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch))
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Split off what gets no weight decay: the parameters of activations (a slope is no weight) and of norms."""
+        exempt: set[int] = set()
+        for placement in self.placement.placements:
+            exempt.update(id(p) for p in self.network.get_submodule(placement.path).parameters())
+        for module in self.network.modules():
+            if isinstance(module, _NORMS):
+                exempt.update(id(p) for p in module.parameters(recurse=False))
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if id(p) not in exempt]},
+            {"params": [p for p in parameters if id(p) in exempt], "weight_decay": 0.0},
+        ]
+        return [group for group in groups if group["params"]]
+
+    # --- steps --------------------------------------------------------------------------------------------------
+
+    def to_memory_format(self, images: Tensor) -> Tensor:
+        """Bring a batch of images [B, C, H, W] into the network's memory format."""
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def log_loss(self, loss: Tensor, batch_size: int) -> None:
+        """Log the training loss: its mean over the epoch."""
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=batch_size)
+
+    def stage_metric(self, stage: str) -> Any:
+        """Return the metric of ``val`` or ``test``."""
+        return self.metrics[f"{stage}_metrics"]
+
+    def count_scored(self, samples: int) -> None:
+        """Count samples that this rank has scored in the running evaluation."""
+        self._scored_here += samples
+
+    def _start_scoring(self) -> None:
+        self._scored_here = 0
+
+    def _finish_scoring(self, stage: str) -> None:
+        metric = self.stage_metric(stage)
+        # `compute` gathers the states of all ranks, so the scores are those of the whole set on every rank.
+        scores = self.scores(metric.compute())
+        metric.reset()
+        count = torch.tensor(self._scored_here, device=self.device)
+        self.num_scored = int(self.trainer.strategy.reduce(count, reduce_op="sum"))
+        for name, value in scores.items():
+            # rank_zero_only would leave the other ranks without the value; it is the same on all of them.
+            self.log(f"{stage}_{name}", float(value), prog_bar=name in self.headline, sync_dist=True)
+
+    headline: ClassVar[tuple[str, ...]] = ()
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting."""
+        self._start_scoring()
+
+    def on_test_epoch_start(self) -> None:
+        """Start counting."""
+        self._start_scoring()
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute and log the validation scores once."""
+        self._finish_scoring("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Compute and log the test scores once."""
+        self._finish_scoring("test")

@@ -1,0 +1,89 @@
+"""Image classification: cross-entropy, top-1 and top-5 error."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.networks.classifiers import build_classifier
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ClassificationModule(BenchModule):
+    """A classifier trained with cross-entropy and scored by its top-1 and top-5 error in percent of the images.
+
+    Args:
+        network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), or ``resnet8`` ... of
+            this project.
+        num_classes: number of classes.
+        downsamplings: keep only the last so many spatial downsamplings (the paper: 3, so that 32 x 32 pixels become 4 x 4
+            features); null keeps the network as it is.
+        kwargs: see :class:`BenchModule`.
+    """
+
+    kind: ClassVar[str] = "classification"
+    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {"top1_error": "lower", "top5_error": "lower"}
+    headline: ClassVar[tuple[str, ...]] = ("top1_error",)
+
+    def __init__(self, network: str, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
+        self._build = (network, num_classes, downsamplings)
+        super().__init__(**kwargs)
+
+    @property
+    def network_name(self) -> str:
+        """The classifier's name."""
+        return self._build[0]
+
+    def build_network(self) -> nn.Module:
+        """Return the classifier."""
+        name, num_classes, downsamplings = self._build
+        return build_classifier(name, num_classes, downsamplings=downsamplings)
+
+    def build_metrics(self) -> MetricCollection:
+        """Return top-1 and top-5 accuracy over all images (micro; with fewer than 5 classes top-5 is top-all)."""
+        num_classes = self._build[1]
+        return MetricCollection(
+            {
+                f"top{k}": MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", validate_args=False)
+                for k in (1, 5)
+            },
+            compute_groups=False,
+        )
+
+    def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
+        """Return errors in percent."""
+        return {f"{name}_error": 100.0 * (1.0 - float(value)) for name, value in computed.items()}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [B, num_classes] of images [B, 3, H, W]."""
+        logits: Tensor = self.network(self.to_memory_format(images))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy of a batch."""
+        images, targets = batch
+        loss = F.cross_entropy(self(images), targets)
+        self.log_loss(loss, len(images))
+        return loss
+
+    def _score(self, batch: Batch, stage: str) -> None:
+        images, targets = batch
+        self.stage_metric(stage).update(self(images).float(), targets)
+        self.count_scored(len(images))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the test metrics."""
+        self._score(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return class probabilities [B, num_classes]."""
+        return self(batch[0]).float().softmax(dim=1)

@@ -1,0 +1,15 @@
+"""Shared by all tests: one seed, few threads, and a tiny LightningModule with every real mechanism in it."""
+
+import os
+
+import pytest
+import torch
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def _run_seed(monkeypatch):
+    """Every test starts as a run with seed 0 and leaves no seed behind."""
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    torch.manual_seed(0)

@@ -1,0 +1,195 @@
+"""The command as its user meets it: what it refuses, what it leaves on disk, what it must not import."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+from lpflu_bench.cli import COMMANDS, main
+
+RECIPE = "tasks/demo/classification.yaml"
+SMOKE = ["--config", RECIPE, "--config", "configs/smoke.yaml"]
+
+
+def cli(*arguments, capsys):
+    status = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One run, trained and tested by the command."""
+    run = tmp_path_factory.mktemp("runs") / "lpflu-seed0"
+    assert main(["fit", *SMOKE, "--model.activation", "lpflu", "--run_dir", str(run)]) == 0
+    assert main(["test", *SMOKE, "--model.activation", "lpflu", "--ckpt_path", str(run / "checkpoints/last.ckpt")]) == 0
+    return run
+
+
+def refused(capsys, *arguments):
+    """Return the one line that a refused command prints."""
+    status, _, err = cli(*arguments, capsys=capsys)
+    lines = [line for line in err.splitlines() if line.startswith("lpflu-bench: error: ")]
+    assert status == 2
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_fit_and_test_leave_one_finished_record(trained):
+    record = json.loads((trained / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert (record["task"], record["kind"], record["network"]) == ("demo-classification", "classification", "resnet8")
+    assert (record["activation"], record["seed"]) == ("lpflu", 0)
+    assert set(record["metrics"]) == {"top1_error", "top5_error"}
+    assert record["num_test_samples"] == 4
+    assert record["steps"] == 2
+    assert record["train"]["images_per_second"] > 0
+    assert record["test"]["images_per_second"] > 0
+    assert record["train"]["peak_memory_mb"] > 0
+    assert record["parameters"] == sum(
+        v.numel() for k, v in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].items()
+        if k.startswith("network.") and not k.endswith(("running_mean", "running_var", "num_batches_tracked", "slope", "slope_average"))
+    )
+    assert record["placement"]["slopes"]["ema"] > 0
+    assert record["config"]["model"]["init_args"]["activation"] == "lpflu"
+    assert record["config_hash"]
+    assert record["environment"]["torch"] == torch.__version__.split("+")[0] or record["environment"]["torch"]
+    assert [point["epoch"] for point in record["curve"]] == [1]
+    assert {"train_loss", "val_top1_error"} <= set(record["curve"][0])
+
+
+def test_each_command_has_its_own_folder(trained):
+    assert yaml.safe_load((trained / "fit/config.yaml").read_text())["ckpt_path"] is None
+    assert yaml.safe_load((trained / "test/config.yaml").read_text())["ckpt_path"].endswith("last.ckpt")
+    assert "train_loss" in (trained / "fit/metrics.csv").read_text()  # still there after `test`
+
+
+def test_a_saved_config_is_a_command(trained, tmp_path):
+    assert main(["fit", "--config", str(trained / "fit/config.yaml"), "--run_dir", str(tmp_path / "again")]) == 0
+    first, again = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (trained, tmp_path / "again"))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_a_run_is_not_written_over(trained, capsys):
+    line = refused(capsys, "fit", *SMOKE, "--model.activation", "lpflu", "--run_dir", trained)
+    assert "already holds a run" in line
+    assert "--ckpt_path last" in line
+
+
+def test_test_without_a_checkpoint_is_refused(trained, capsys):
+    assert "needs --ckpt_path" in refused(capsys, "test", *SMOKE, "--run_dir", trained)
+
+
+def test_a_flag_that_contradicts_the_checkpoint_is_refused(trained, capsys):
+    checkpoint = trained / "checkpoints/last.ckpt"
+    before = (trained / "record.json").read_bytes()
+    line = refused(capsys, "test", *SMOKE, "--model.activation", "mish", "--ckpt_path", checkpoint)
+    assert "model.activation is 'mish' here, 'lpflu' in the checkpoint" in line
+    line = refused(capsys, "test", *SMOKE, "--model.activation", "lpflu", "--model.network", "resnet14", "--ckpt_path", checkpoint)
+    assert "model.network is 'resnet14' here, 'resnet8' in the checkpoint" in line
+    line = refused(capsys, "fit", *SMOKE, "--model.activation", "lpflu", "--model.optimizer.lr", "0.5", "--ckpt_path", checkpoint)
+    assert "model.optimizer.lr is 0.5 here, 0.01 in the checkpoint" in line
+    line = refused(capsys, "test", *SMOKE, "--model.activation", "lpflu", "--seed_everything", "3", "--ckpt_path", checkpoint)
+    assert "seed_everything is 3 here, 0 in the checkpoint" in line
+    assert (trained / "record.json").read_bytes() == before
+
+
+def test_resume_goes_on_in_the_same_run(trained, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [*SMOKE, "--model.activation", "lpflu", "--run_dir", str(run)]
+    assert main(["fit", *arguments]) == 0
+    assert main(["fit", *arguments, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
+    record = json.loads((run / "record.json").read_text())
+    assert [point["epoch"] for point in record["curve"]] == [1, 2]
+    assert record["resumed"] == 1
+    assert (run / "fit" / "metrics.csv").exists()
+    assert (run / "fit-2" / "metrics.csv").exists()
+    straight = tmp_path / "straight"
+    assert main(["fit", *arguments[:-1], str(straight), "--trainer.max_epochs", "2"]) == 0
+    whole, resumed = (torch.load(r / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for r in (straight, run))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path, capsys):
+    text = tmp_path / "x.ckpt"
+    text.write_text("hello")
+    assert "cannot be loaded as plain weights" in refused(capsys, "test", *SMOKE, "--ckpt_path", text)
+    torch.save({"state_dict": {}}, text)
+    assert "not a checkpoint written by" in refused(capsys, "test", *SMOKE, "--ckpt_path", text)
+    torch.save({"callbacks": print}, text)  # not plain weights: code
+    assert "cannot be loaded as plain weights" in refused(capsys, "test", *SMOKE, "--ckpt_path", text)
+    assert "no such file" in refused(capsys, "test", *SMOKE, "--ckpt_path", tmp_path / "nowhere.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "nearest"),
+    [
+        (["--model.actvation", "relu"], "actvation", "activation"),
+        (["--trainer.max_epoch", "3"], "max_epoch", "max_epochs"),
+        (["--data.bach_size", "3"], "bach_size", "batch_size"),
+        (["--sed_everything", "3"], "sed_everything", "seed_everything"),
+    ],
+)
+def test_an_unknown_key_is_one_line_with_the_nearest(capsys, arguments, key, nearest):
+    line = refused(capsys, "fit", *SMOKE, *arguments)
+    assert key in line
+    assert nearest in line
+
+
+def test_an_unknown_key_in_a_file_too(tmp_path, capsys):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("model:\n  init_args:\n    actvation: relu\n")
+    line = refused(capsys, "fit", *SMOKE, "--config", overlay)
+    assert "actvation" in line
+    assert "activation" in line.replace("actvation", "")
+    assert "nowhere.yaml" in refused(capsys, "fit", "--config", "nowhere.yaml")
+
+
+def test_an_unknown_activation_is_one_line_with_the_nearest(capsys, tmp_path):
+    line = refused(capsys, "fit", *SMOKE, "--model.activation", "lpful", "--run_dir", tmp_path / "run")
+    assert "lpflu" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_command_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["fti"])
+    assert exited.value.code == 2
+    assert "fit" in capsys.readouterr().err
+
+
+def test_data_missing_says_where_it_was_looked_for(tmp_path, capsys):
+    line = refused(
+        capsys, "fit", "--config", "tasks/cifar100/regnety_800mf.yaml", "--config", "configs/cpu.yaml", "--data.root", tmp_path / "nothing",
+        "--run_dir", tmp_path / "run",
+    )
+    assert str(tmp_path / "nothing") in line
+
+
+@pytest.mark.parametrize("command", ["--help", *(f"{name} --help" for name in COMMANDS if name not in ("fit", "validate", "test", "predict")), "activations"])
+def test_light_commands_do_not_import_torch(command):
+    code = f"import sys; from lpflu_bench.cli import main\ntry: main({command.split()!r})\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_public_option_names_are_frozen():
+    """An option is a promise to users' files: a name that goes or comes changes this list on purpose."""
+    import inspect
+
+    from lpflu_bench.modules import ClassificationModule, WarmupDecayHold
+    from lpflu_bench.modules.base import BenchModule
+
+    def names(cls):
+        return [p for p in inspect.signature(cls.__init__).parameters if p not in ("self", "kwargs")]
+
+    assert names(BenchModule) == [
+        "activation", "ema_in", "squeeze_excitation", "initializer", "optimizer", "schedule", "channels_last", "compile",
+    ]
+    assert names(ClassificationModule) == ["network", "num_classes", "downsamplings"]
+    assert names(WarmupDecayHold) == ["warmup_epochs", "decay_end_epoch", "final_factor"]

@@ -1,0 +1,52 @@
+"""Every shipped recipe runs through fit and test, and every overlay is accepted."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lpflu_bench.cli import main
+
+ROOT = Path(__file__).parent.parent
+RECIPES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tasks").rglob("*.yaml"))
+OVERLAYS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml") if "studies" not in p.parts)
+
+
+@pytest.fixture(autouse=True)
+def _in_the_clone(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe_fits_and_tests(recipe, tmp_path):
+    run = str(tmp_path / "run")
+    arguments = ["--config", recipe, "--config", "configs/smoke.yaml", "--model.activation", "lpflu", "--run_dir", run]
+    assert main(["fit", *arguments]) == 0
+    assert main(["test", *arguments, "--ckpt_path", "last"]) == 0
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert record["num_test_samples"] >= 1
+    assert record["metrics"]
+    assert record["placement"]["replaced"] > 0
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_begins_with_its_command_line(recipe):
+    text = (ROOT / recipe).read_text()
+    assert text.startswith(f"# lpflu-bench fit --config {recipe} ")
+    assert set(yaml.safe_load(text)) == {"task", "seed_everything", "model", "data", "trainer"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_begins_with_what_it_is_for_and_is_accepted(overlay, capsys):
+    assert (ROOT / overlay).read_text().startswith("# ")
+    with pytest.raises(SystemExit) as exited:
+        main(["fit", "--config", "tasks/demo/classification.yaml", "--config", overlay, "--print_config"])
+    assert exited.value.code == 0
+    resolved = yaml.safe_load(capsys.readouterr().out)
+
+    def contains(big, small):
+        return all(contains(big[k], v) if isinstance(v, dict) else big[k] == v for k, v in small.items())
+
+    assert contains(resolved, yaml.safe_load((ROOT / overlay).read_text()))

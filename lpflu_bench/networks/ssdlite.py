@@ -1,0 +1,61 @@
+"""SSDLite320-MobileNetV3-Large from scratch, with the choice that torchvision makes silently spelt out."""
+
+from functools import partial
+
+from torch import nn
+from torchvision.models import mobilenet_v3_large
+from torchvision.models.detection import _utils
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet, SSDLiteHead
+
+from lpflu_bench.errors import UserError
+
+IMAGE_SIZE = (320, 320)
+
+
+def build_ssdlite(num_classes_with_background: int, *, reduced_tail: bool) -> nn.Module:
+    """Build torchvision's ``ssdlite320_mobilenet_v3_large`` untrained, with its own activations; nothing is downloaded.
+
+    torchvision's constructor halves the channels of the backbone's last stage ("reduced tail", MobileNetV3 paper, Table
+    6) whenever no pretrained backbone is asked for; here it is an argument. With the tail the feature extractor has
+    2.97 M parameters, reduced 1.62 M. Everything else (anchors, thresholds, input scaling from [0, 1] to [-1, 1] inside)
+    is torchvision's, and all weights are trainable. :func:`initialize` is to follow.
+
+    Args:
+        num_classes_with_background: number of classes, background (label 0) included.
+        reduced_tail: whether the backbone's last stage is halved.
+
+    Returns:
+        An :class:`~torchvision.models.detection.ssd.SSD`: in training, (images, targets) to a dict of losses; in
+        evaluation, images to a list of dicts with boxes, scores, labels, at most 300 for each image.
+
+    Raises:
+        UserError: fewer than two classes.
+    """
+    if num_classes_with_background < 2:
+        raise UserError(
+            f"SSDLite needs the background and at least one class, not {num_classes_with_background} in all"
+        )
+    norm_layer = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+    mobilenet = mobilenet_v3_large(weights=None, norm_layer=norm_layer, reduced_tail=reduced_tail).features
+    # C4 is the last block that begins with a stride: its expansion is the first feature map, 1/16 of the image.
+    c4 = max(index for index, block in enumerate(mobilenet) if getattr(block, "_is_cn", False))
+    backbone = SSDLiteFeatureExtractorMobileNet(mobilenet, c4, norm_layer)
+    anchors = DefaultBoxGenerator([[2, 3]] * 6, min_ratio=0.2, max_ratio=0.95)
+    channels = _utils.retrieve_out_channels(backbone, IMAGE_SIZE)
+    head = SSDLiteHead(channels, anchors.num_anchors_per_location(), num_classes_with_background, norm_layer)
+    network: nn.Module = SSD(
+        backbone,
+        anchors,
+        IMAGE_SIZE,
+        num_classes_with_background,
+        head=head,
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+        score_thresh=0.001,
+        nms_thresh=0.55,
+        detections_per_img=300,
+        topk_candidates=300,
+    )
+    return network

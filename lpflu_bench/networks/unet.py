@@ -1,0 +1,49 @@
+"""U-Net of segmentation_models_pytorch (smp), untrained, with any of its encoders."""
+
+import difflib
+
+import segmentation_models_pytorch as smp
+import timm
+from torch import nn
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.networks.dry_run import require_activation_modules
+from lpflu_bench.networks.own_modules import give_each_place_its_own_module
+
+_IMAGE_SIZE = 224
+
+
+def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module:
+    """Build a U-Net with its own activations and none at the output; nothing is downloaded.
+
+    The original U-Net (Ronneberger et al. 2015) has plain 3 x 3 convolutions, two at each resolution, and max pooling. Of
+    smp's encoders ``vgg13_bn`` is that exactly, with batch norm added (as the paper's initialisation implies): two
+    convolutions at each of six resolutions (``vgg16_bn`` has three at the deeper ones, ``vgg11_bn`` one at the first two).
+    It has no residual blocks, so by the paper's rule every slope of LPFLU is a fixed one there; ``resnet34`` is the preset
+    with a residual encoder.
+
+    Args:
+        num_classes: number of output channels.
+        encoder_name: one of smp's encoders (``resnet34``), or ``tu-<name>`` for one of timm's.
+
+    Returns:
+        A module from images [B, 3, H, W] to logits [B, num_classes, H, W]; H and W must be divisible by 32 (by the
+        encoder's ``output_stride``), smp refuses others.
+
+    Raises:
+        UserError: unknown encoder, ``num_classes`` below 1, or an encoder with an activation function that isn't a module.
+    """
+    if num_classes < 1:
+        raise UserError(f"num_classes must be at least 1, not {num_classes}")
+    known = smp.encoders.get_encoder_names()
+    if encoder_name.startswith("tu-"):
+        if not timm.is_model(encoder_name.removeprefix("tu-")):
+            raise UserError(f"unknown encoder {encoder_name!r}: timm has no such network")
+    elif encoder_name not in known:
+        nearest = difflib.get_close_matches(encoder_name, known, n=3)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "see the encoders of segmentation_models_pytorch"
+        raise UserError(f"unknown encoder {encoder_name!r}: {hint}")
+    network: nn.Module = smp.Unet(encoder_name, encoder_weights=None, classes=num_classes, activation=None)
+    give_each_place_its_own_module(network)
+    require_activation_modules(network, f"encoder {encoder_name}", _IMAGE_SIZE)
+    return network

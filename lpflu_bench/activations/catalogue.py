@@ -1,0 +1,205 @@
+"""What there is to know about each activation function before importing torch."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One activation function.
+
+    Attributes:
+        name: Registry name.
+        target: ``package.module:Class`` of its module.
+        formula: In plain text; s is the logistic sigmoid, Phi the standard normal distribution function.
+        parameters: Names and default values.
+        trained: Which parameters train and their shape; empty if none does.
+        source: Paper or documentation.
+        train_eval: What differs between training and evaluation; empty if nothing does.
+        smooth_relu: Differentiable, 0 towards minus infinity and linear towards plus infinity: an S for Leaky(S).
+    """
+
+    name: str
+    target: str
+    formula: str
+    source: str
+    parameters: str = ""
+    trained: str = ""
+    train_eval: str = ""
+    smooth_relu: bool = False
+
+    def load(self) -> type[Any]:
+        """Import and return the module class."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+_HERE = "lpflu_bench.activations"
+_PER_LAYER_OR_CHANNEL = "one per layer, or per channel (num_parameters)"
+
+ENTRIES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("sigmoid", "torch.nn:Sigmoid", "s(x) = 1/(1 + exp(-x))", "LPFLU paper, Eq. 1"),
+        Entry("tanh", "torch.nn:Tanh", "tanh(x)", "LPFLU paper, Eq. 2"),
+        Entry("relu", "torch.nn:ReLU", "max(x, 0)", "LPFLU paper, Eq. 3"),
+        Entry(
+            "leaky_relu",
+            "torch.nn:LeakyReLU",
+            "x > 0: x; else a x",
+            "Maas et al. 2013; LPFLU paper, Eq. 6",
+            "negative_slope=0.01",
+        ),
+        Entry(
+            "prelu",
+            f"{_HERE}.trainable:PReLU",
+            "x > 0: x; else a x",
+            "He et al. 2015",
+            "init=0.25, num_parameters=1",
+            f"a: {_PER_LAYER_OR_CHANNEL}",
+        ),
+        Entry(
+            "rrelu",
+            f"{_HERE}.stochastic:RReLU",
+            "x >= 0: x; else a x",
+            "Xu et al. 2015",
+            "lower=1/8, upper=1/3",
+            train_eval="training: a ~ U(lower, upper) for each element; evaluation: a = (lower + upper)/2",
+        ),
+        Entry(
+            "ptelu",
+            f"{_HERE}.trainable:PTELU",
+            "x >= 0: x; else alpha tanh(beta x)",
+            "Duggal and Gupta 2017",
+            "alpha=1, beta=1, num_parameters=1",
+            f"alpha, beta >= 0: {_PER_LAYER_OR_CHANNEL}",
+        ),
+        Entry("elu", "torch.nn:ELU", "x > 0: x; else alpha (exp(x) - 1)", "Clevert et al. 2016", "alpha=1"),
+        Entry(
+            "selu",
+            "torch.nn:SELU",
+            "lambda ELU(x; alpha), lambda = 1.05070, alpha = 1.67326",
+            "Klambauer et al. 2017",
+        ),
+        Entry(
+            "pelu",
+            f"{_HERE}.trainable:PELU",
+            "x >= 0: (a/b) x; else a (exp(x/b) - 1)",
+            "Trottier et al. 2017",
+            "a=1, b=1",
+            "a in [0.1, 2], b >= 0.1: one per layer",
+        ),
+        Entry(
+            "mpelu",
+            f"{_HERE}.trainable:MPELU",
+            "x > 0: x; else alpha (exp(beta x) - 1)",
+            "Li et al. 2018",
+            "alpha=0.25, beta=1, num_parameters=1",
+            f"alpha, beta >= 0: {_PER_LAYER_OR_CHANNEL}",
+        ),
+        Entry(
+            "felu",
+            f"{_HERE}.trainable:FELU",
+            "x > 0: x; else alpha (2^(x/ln 2) - 1)",
+            "Qiumei et al. 2019",
+            "alpha=1, num_parameters=1",
+            f"alpha: {_PER_LAYER_OR_CHANNEL}",
+        ),
+        Entry(
+            "eelu",
+            f"{_HERE}.stochastic:EELU",
+            "x > 0: k x; else alpha (exp(beta x) - 1)",
+            "Kim et al. 2020",
+            "alpha=1, beta=1, epsilon=0.1, num_parameters=1",
+            f"alpha, beta >= 0: {_PER_LAYER_OR_CHANNEL}",
+            "training: k ~ N(1, sigma^2) in [0, 2] for each element, sigma ~ U(0, epsilon); evaluation: k = 1",
+        ),
+        Entry("gelu", "torch.nn:GELU", "x Phi(x)", "Hendrycks and Gimpel 2016", 'approximate="none"', smooth_relu=True),
+        Entry(
+            "swish",
+            f"{_HERE}.trainable:Swish",
+            "x s(beta x)",
+            "Ramachandran et al. 2017",
+            "beta=1, num_parameters=1",
+            f"beta: {_PER_LAYER_OR_CHANNEL}",
+            smooth_relu=True,
+        ),
+        Entry("silu", "torch.nn:SiLU", "x s(x)", "Elfwing et al. 2018", smooth_relu=True),
+        Entry("hardswish", "torch.nn:Hardswish", "x min(max(x + 3, 0), 6)/6", "Howard et al. 2019"),
+        Entry("reu", f"{_HERE}.modules:REU", "x > 0: x; else x exp(x)", "Ying et al. 2019", smooth_relu=True),
+        Entry("mish", "torch.nn:Mish", "x tanh(ln(1 + exp(x)))", "Misra 2020", smooth_relu=True),
+        Entry(
+            "logish",
+            f"{_HERE}.modules:Logish",
+            "alpha x ln(1 + s(beta x))",
+            "Zhu et al. 2021",
+            "alpha=1, beta=1",
+            smooth_relu=True,
+        ),
+        Entry(
+            "pflu",
+            f"{_HERE}.modules:PFLU",
+            "(x/2) (1 + x/sqrt(1 + x^2))",
+            "Zhu et al. 2021, Eq. 10",
+            smooth_relu=True,
+        ),
+        Entry(
+            "fpflu",
+            f"{_HERE}.modules:FPFLU",
+            "x > 0: x; else x/(1 + x^2)",
+            "Zhu et al. 2021, Eq. 13",
+            smooth_relu=True,
+        ),
+        Entry(
+            "smish",
+            f"{_HERE}.modules:Smish",
+            "alpha x tanh(ln(1 + s(beta x)))",
+            "Wang et al. 2022",
+            "alpha=1, beta=1",
+            smooth_relu=True,
+        ),
+        Entry("gish", f"{_HERE}.modules:Gish", "x ln(2 - exp(-exp(x)))", "Kaytan et al. 2023", smooth_relu=True),
+        Entry(
+            "pau",
+            f"{_HERE}.trainable:PAU",
+            "(a0 + ... + a5 x^5)/(1 + |b1| |x| + ... + |b4| x^4)",
+            "Molina et al. 2020",
+            "near Leaky ReLU on [-3, 3]",
+            "6 + 4 coefficients per layer",
+        ),
+        Entry(
+            "sau",
+            f"{_HERE}.trainable:SAU",
+            "((1 - alpha)/beta) phi(beta x) + x (alpha + (1 - alpha) Phi(beta x))",
+            "Biswas et al. 2021",
+            "alpha=0.15, beta=20000",
+            "alpha: one per layer",
+        ),
+        Entry(
+            "smu",
+            f"{_HERE}.trainable:SMU",
+            "((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x))/2",
+            "Biswas et al. 2022",
+            "alpha=0.2, mu=1",
+            "mu: one per layer",
+        ),
+        Entry(
+            "smu1",
+            f"{_HERE}.trainable:SMU1",
+            "((1 + alpha) x + sqrt((1 - alpha)^2 x^2 + mu^2))/2",
+            "Biswas et al. 2022",
+            "alpha=0.01, mu=4.33e-9",
+            "mu: one per layer",
+        ),
+        Entry(
+            "lpflu",
+            f"{_HERE}.leaky:LPFLU",
+            "(1 - a) PFLU(x) + a x",
+            "Zhu et al. 2025, Eqs. 8-11",
+            'slope="ema", lower=0, upper=0.02, new_sample_weight=0.00125; value=0.01',
+            'a, with slope="trainable": one per layer',
+            'slope="ema": training: a ~ U(lower, upper) for each step and layer; evaluation: the average of the drawn',
+        ),
+    )
+}

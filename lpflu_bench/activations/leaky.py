@@ -1,0 +1,183 @@
+"""The smoothed Leaky ReLU of the LPFLU paper, Leaky(S)(x) = (1 - a) S(x) + a x, and the random form of its slope a.
+
+The slope is state that a step sets and the forward only reads. So gradient accumulation, activation checkpointing,
+torch.compile, several processes and a resumed run all see the slope they should; the callback ``SlopeEMA``, or
+:func:`advance_slopes` in a plain loop, sets it once for each optimizer step.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lpflu_bench.activations import functional
+from lpflu_bench.activations.base import Activation, apply
+from lpflu_bench.activations.modules import PFLU
+from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.seeding import derive_seed
+
+SLOPES = ("ema", "fixed", "trainable")
+
+
+class Leaky(Activation):
+    """(1 - a) S(x) + a x, with a smooth ReLU-like function S and a slope a in one of three forms.
+
+    - ``"ema"``: in training the slope of this step, drawn from U(lower, upper); in evaluation the exponential moving
+      average of the drawn ones. Two 0-d float32 buffers, ``slope`` and ``slope_average``, both start at
+      (lower + upper)/2. The forward doesn't change them: without the callback ``lpflu_bench.SlopeEMA`` or
+      :func:`advance_slopes` this is a fixed slope of (lower + upper)/2.
+    - ``"fixed"``: ``value``, always. A Python number, no state: it never changes, so torch.compile may build it in.
+    - ``"trainable"``: ``slope`` is a scalar float32 parameter that starts at ``value``, unconstrained. The paper gives
+      neither its initial value nor a constraint (UNCONFIRMED).
+
+    With ema and trainable the slope is a tensor: a number would make torch.compile compile again at each change.
+
+    Args:
+        smooth: S: a registry name (``"pflu"``), an ``nn.Module`` class or instance, or a function of one tensor.
+        slope: ``"ema"``, ``"fixed"`` or ``"trainable"``.
+        value: The slope, or its initial value, in [0, 1); 0.01 as in the paper's figures (UNCONFIRMED for its
+            networks). Unused by ema.
+        lower: Smallest slope drawn, in [0, 1). Used by ema alone, as are the two following.
+        upper: Largest slope drawn, in (lower, 1).
+        new_sample_weight: Weight of the newest draw in the average, in (0, 1]. The paper's Eq. 11 puts its m on the old
+            average: this is 1 - m, and the momentum of the authors' code.
+
+    Raises:
+        ValueError: ``slope`` is unknown, or a number is out of its range.
+
+    Limits: a x towards minus infinity, and what S does times 1 - a, plus a x, towards plus infinity.
+    Source: Zhu et al., "Constructing a smoothed Leaky ReLU using a linear combination of the smoothed ReLU and identity
+    function", Neural Computing and Applications, 2025, Eqs. 8-11.
+    """
+
+    slope: Tensor | float
+    slope_average: Tensor
+
+    def __init__(
+        self,
+        smooth: str | type[nn.Module] | nn.Module | Callable[[Tensor], Tensor],
+        slope: Literal["ema", "fixed", "trainable"] = "ema",
+        value: float = 0.01,
+        lower: float = 0.0,
+        upper: float = 0.02,
+        new_sample_weight: float = 0.00125,
+    ) -> None:
+        super().__init__()
+        if slope not in SLOPES:
+            raise ValueError(f"slope must be one of {', '.join(SLOPES)}, got {slope!r}")
+        if not 0 <= value < 1:
+            raise ValueError(f"value must be in [0, 1), got {value}")
+        if not 0 <= lower < 1:
+            raise ValueError(f"lower must be in [0, 1), got {lower}")
+        if not lower < upper < 1:
+            raise ValueError(f"upper must be in (lower, 1), got {upper} with lower {lower}")
+        if not 0 < new_sample_weight <= 1:
+            raise ValueError(f"new_sample_weight must be in (0, 1], got {new_sample_weight}")
+        self.smooth = smooth if isinstance(smooth, nn.Module) else create_activation(smooth)
+        self.slope_mode = slope
+        self.value = value
+        self.lower = lower
+        self.upper = upper
+        self.new_sample_weight = new_sample_weight
+        if slope == "ema":
+            self.register_buffer("slope", torch.tensor((lower + upper) / 2, dtype=torch.float32))
+            self.register_buffer("slope_average", torch.tensor((lower + upper) / 2, dtype=torch.float32))
+        elif slope == "trainable":
+            self.slope = nn.Parameter(torch.tensor(value, dtype=torch.float32))
+        else:
+            self.slope = value
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Leaky":
+        super()._apply(fn, recurse)
+        if self.slope_mode == "ema":  # float32 under .double() too: draws and averages are the same in every network
+            for name in ("slope", "slope_average"):
+                self._buffers[name] = getattr(self, name).float()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the function element by element."""
+        functional.require_floating(f"leaky {type(self.smooth).__name__.lower()}", x)
+        a = self.slope_average if self.slope_mode == "ema" and not self.training else self.slope
+        if isinstance(self.smooth, PFLU):
+            return apply(functional.lpflu, x, a)
+        wide = functional.widened(x)
+        return functional.leaky(wide, self.smooth(wide), a).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Show the slope's form."""
+        if self.slope_mode == "ema":
+            return (
+                f"slope=ema, lower={self.lower:g}, upper={self.upper:g}, new_sample_weight={self.new_sample_weight:g}"
+            )
+        return f"slope={self.slope_mode}, value={self.value:g}"
+
+
+class LPFLU(Leaky):
+    """(1 - a) PFLU(x) + a x, PFLU(x) = (x/2) (1 + x / sqrt(1 + x^2)): the LPFLU paper's own function.
+
+    :class:`Leaky` of :class:`~lpflu_bench.activations.modules.PFLU`; the arguments are explained there.
+
+    Limits: slope a towards minus infinity, 1 towards plus infinity; derivative (1 + a)/2 at 0. Not monotone for
+    a < 0.0424492346: with a = 0.01 the minimum is -0.156760737 at -0.839718.
+    Source: as for :class:`Leaky`; the authors' code is github.com/mengzhu0308/LPFLU.
+    """
+
+    def __init__(
+        self,
+        slope: Literal["ema", "fixed", "trainable"] = "ema",
+        value: float = 0.01,
+        lower: float = 0.0,
+        upper: float = 0.02,
+        new_sample_weight: float = 0.00125,
+    ) -> None:
+        super().__init__("pflu", slope, value, lower, upper, new_sample_weight)
+
+
+def ema_layers(network: nn.Module) -> list[Leaky]:
+    """Return the layers with a random slope, each once, in the order of ``network.modules()``."""
+    return [module for module in network.modules() if isinstance(module, Leaky) and module.slope_mode == "ema"]
+
+
+@torch.no_grad()
+def draw_slopes(network: nn.Module, *, seed: int, step: int) -> None:
+    """Set the slope of every ema layer to its draw for this optimizer step.
+
+    The draw is a pure function of the seed, the step and the layer's place: equal on every rank, and the same after a
+    resume with nothing restored. Call it before the step's first forward, once, also with gradient accumulation.
+
+    Args:
+        network: Any module that contains the layers.
+        seed: The run's seed.
+        step: The optimizer step, counted over the whole run.
+    """
+    layers = ema_layers(network)
+    uniform = np.random.Generator(np.random.Philox(key=derive_seed(seed, "slope", step))).random(len(layers))
+    lower = np.array([layer.lower for layer in layers])
+    upper = np.array([layer.upper for layer in layers])
+    drawn = torch.from_numpy((lower + (upper - lower) * uniform).astype(np.float32))
+    places: defaultdict[torch.device, list[int]] = defaultdict(list)
+    for index, layer in enumerate(layers):
+        places[layer.slope_average.device].append(index)
+    for device, indices in places.items():  # one, but for a network spread over several devices
+        values = drawn[indices].to(device)
+        torch._foreach_copy_([layers[index].get_buffer("slope") for index in indices], list(values.unbind()))
+
+
+@torch.no_grad()
+def update_slope_averages(network: nn.Module) -> None:
+    """Move the average of every ema layer towards its present slope by ``new_sample_weight``; once a step."""
+    groups: defaultdict[tuple[torch.device, float], list[Leaky]] = defaultdict(list)
+    for layer in ema_layers(network):
+        groups[layer.slope_average.device, layer.new_sample_weight].append(layer)
+    for (_, weight), layers in groups.items():
+        averages = [layer.slope_average for layer in layers]
+        torch._foreach_lerp_(averages, [layer.get_buffer("slope") for layer in layers], weight)
+
+
+def advance_slopes(network: nn.Module, *, seed: int, step: int) -> None:
+    """Draw the slopes of this step and take them into the averages: one call before each step of a plain loop."""
+    draw_slopes(network, seed=seed, step=step)
+    update_slope_averages(network)

@@ -1,0 +1,149 @@
+"""From a name, a class path or a configuration to an activation module. Importing this does not import torch."""
+
+import difflib
+import fnmatch
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lpflu_bench.activations.catalogue import ENTRIES
+from lpflu_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENTRY_POINT_GROUP = "lpflu_bench.activations"
+
+_T = TypeVar("_T", bound=Callable[..., Any])
+
+_registered: dict[str, Callable[..., Any]] = {}
+
+
+class UnknownActivationError(UserError):
+    """No activation function has this name."""
+
+
+def register_activation(name: str, *, override: bool = False) -> Callable[[_T], _T]:
+    """Register an ``nn.Module`` class, or a function of a tensor, under a name; a decorator.
+
+    Args:
+        name: Without dots (those are class paths).
+        override: Take the place of a function that has the name already.
+
+    Raises:
+        ValueError: The name has a dot or is empty, or is taken and ``override`` is not set.
+    """
+    if not name or "." in name:
+        raise ValueError(f"name must be non-empty and without dots, got {name!r}")
+
+    def register(function: _T) -> _T:
+        if not override and (name in ENTRIES or name in _registered or name in _installed()):
+            raise ValueError(f"name {name!r} is taken by another activation function; override=True replaces it")
+        _registered[name] = function
+        return function
+
+    return register
+
+
+def list_activations(pattern: str = "*") -> list[str]:
+    """Return the names that match a shell pattern, sorted: built in, registered, and of installed packages.
+
+    Besides, ``leaky_<name>`` makes Leaky(S) of every smooth ReLU-like one.
+    """
+    return sorted(fnmatch.filter({*ENTRIES, *_registered, *_installed()}, pattern))
+
+
+def describe_source(name: str) -> str:
+    """Return where a function that is not built in comes from, without importing it."""
+    if name in _registered:
+        return f"registered by {_registered[name].__module__}"
+    return f"of an installed package: {_installed()[name].value}"
+
+
+def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **settings: Any) -> "nn.Module":
+    """Build a new activation module.
+
+    Args:
+        spec: A name (``"lpflu"``, ``"leaky_gelu"``); a class path (``"torch.nn.Softplus"``); a mapping with
+            ``class_path`` (either of these) and, optionally, ``init_args``; an ``nn.Module`` class; or a function of a
+            tensor.
+        **settings: Arguments of the constructor (of the function, if it is one); they go before ``init_args``.
+
+    Raises:
+        UnknownActivationError: No such name, module or class.
+        UserError: A mapping has other keys.
+        TypeError: The class is not an ``nn.Module``, or ``spec`` is nothing of the above.
+    """
+    if isinstance(spec, Mapping):
+        if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
+            what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
+            raise UserError(f"activation: {what}; a mapping has class_path and, optionally, init_args")
+        return create_activation(spec["class_path"], **{**(spec.get("init_args") or {}), **settings})
+    constructor = spec
+    if isinstance(spec, str):
+        constructor = _import(spec) if "." in spec else _resolve(spec)
+
+    from torch import nn
+
+    if isinstance(constructor, nn.Module) or not callable(constructor):
+        raise TypeError(f"activation must be a name, class path, mapping, class or function, got {constructor!r}")
+    if not isinstance(constructor, type):
+        if isinstance(constructor, functools.partial) and isinstance(constructor.func, type):
+            return create_activation(constructor.func, **{**constructor.keywords, **settings})
+        from lpflu_bench.activations.modules import FunctionActivation
+
+        return FunctionActivation(constructor, **settings)
+    if not issubclass(constructor, nn.Module):
+        raise TypeError(f"activation {constructor.__qualname__} is not an nn.Module class")
+    return constructor(**settings)
+
+
+@functools.cache
+def _installed() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in ENTRIES or (point.name in found and found[point.name].value != point.value):
+            taken = found[point.name].value if point.name in found else "this package"
+            raise UserError(f"activation {point.name!r} of {point.value} is defined by {taken} too; uninstall one")
+        found[point.name] = point
+    return found
+
+
+def _resolve(name: str) -> Callable[..., Any]:
+    if name in _registered:
+        return _registered[name]
+    if name in ENTRIES:
+        return ENTRIES[name].load()
+    if name in _installed():
+        return _installed()[name].load()  # type: ignore[no-any-return]
+    smooth = name.removeprefix("leaky_")
+    if smooth != name and _can_be_leaky(smooth):
+        from lpflu_bench.activations.leaky import Leaky
+
+        return functools.partial(Leaky, smooth=smooth)
+    names = list_activations()
+    names += [f"leaky_{known}" for known in names if _can_be_leaky(known)]
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`lpflu-bench activations` lists all"
+    raise UnknownActivationError(f"activation {name!r} is unknown; {hint}")
+
+
+def _can_be_leaky(name: str) -> bool:
+    if name in _registered or name not in ENTRIES:
+        return name in _registered or name in _installed()
+    return ENTRIES[name].smooth_relu
+
+
+def _import(path: str) -> Callable[..., Any]:
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # it exists, and lacks something that it imports
+        raise UnknownActivationError(f"activation {path!r}: there is no module {error.name!r}") from None
+    if not hasattr(module, attribute):
+        raise UnknownActivationError(f"activation {path!r}: {module_name} has no {attribute!r}")
+    return getattr(module, attribute)  # type: ignore[no-any-return]

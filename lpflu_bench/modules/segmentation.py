@@ -1,0 +1,154 @@
+"""Semantic segmentation: per-pixel cross-entropy, mean IoU and pixel accuracy from one confusion matrix."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.networks.unet import build_unet
+
+Batch = tuple[Tensor, Tensor | Sequence[Tensor]]
+
+
+def class_ious(confusion: Tensor) -> Tensor:
+    """Return each class's intersection over union, TP / (TP + FP + FN), from a confusion matrix.
+
+    Args:
+        confusion: [C, C] counts, rows labels and columns predictions.
+
+    Returns:
+        float64 [C]; NaN for a class that is neither in the labels nor in the predictions.
+    """
+    counts = confusion.cpu().double()  # float32 stops counting at 2^24 pixels, which is 8 images
+    hits = counts.diagonal()
+    return hits / (counts.sum(0) + counts.sum(1) - hits)
+
+
+class SegmentationModule(BenchModule):
+    """A U-Net trained with cross-entropy and scored by mean IoU and pixel accuracy, in percent.
+
+    Scores come from one confusion matrix over all pixels of the set that are not ignored, at the labels' own resolution:
+    logits are resized bilinearly to the label's size, the class is the largest of the resized logits.
+
+    - ``miou``: mean IoU over the classes; one that is neither in the labels nor in the predictions is left out.
+    - ``miou_<C-1>`` (``miou_19``), with ``other_class``: the mean of the same IoUs without that class. A pixel of the other
+      class that is taken for one of the C-1 still counts against that one.
+    - ``pixel_accuracy``: share of the pixels that are right.
+
+    Args:
+        num_classes: number of classes.
+        encoder_name: encoder of segmentation_models_pytorch, trained from scratch. The default is plain 3 x 3 convolutions
+            with batch norm, as the original U-Net's (plus the norm); ``resnet34`` has residual blocks.
+        ignore_index: mask value of pixels that are neither trained on nor scored.
+        other_class: the class index of "everything else", where the task has such a class.
+        per_class: report each class's IoU too.
+        kwargs: see :class:`BenchModule`.
+
+    Raises:
+        UserError: ``other_class`` is no class index.
+    """
+
+    kind: ClassVar[str] = "segmentation"
+    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
+        "miou": "higher",
+        "miou_19": "higher",
+        "pixel_accuracy": "higher",
+    }
+    headline: ClassVar[tuple[str, ...]] = ("miou",)
+
+    def __init__(
+        self,
+        num_classes: int,
+        encoder_name: str = "vgg13_bn",
+        ignore_index: int = 255,
+        other_class: int | None = None,
+        per_class: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if other_class is not None and not 0 <= other_class < num_classes:
+            raise UserError(
+                f"model.other_class is {other_class}: with {num_classes} classes it is at most {num_classes - 1}, or null"
+            )
+        self._build = (num_classes, encoder_name)
+        self._ignore_index = ignore_index
+        super().__init__(**kwargs)
+        self.other_class = other_class
+        self.per_class = per_class
+
+    @property
+    def network_name(self) -> str:
+        """``unet-`` and the encoder's name."""
+        return f"unet-{self._build[1]}"
+
+    def build_network(self) -> nn.Module:
+        """Return the U-Net."""
+        num_classes, encoder_name = self._build
+        return build_unet(num_classes, encoder_name=encoder_name)
+
+    def build_metrics(self) -> MulticlassConfusionMatrix:
+        """Return the confusion matrix, kept on the device and summed over the ranks."""
+        return MulticlassConfusionMatrix(self._build[0], ignore_index=self._ignore_index, validate_args=False)
+
+    def scores(self, computed: Any) -> dict[str, float | Tensor]:
+        """Return the scores in percent of a confusion matrix [C, C]."""
+        confusion: Tensor = computed
+        ious = 100.0 * class_ious(confusion)
+        scores: dict[str, float | Tensor] = {"miou": ious.nanmean()}
+        if self.other_class is not None:
+            named = [i for i in range(len(ious)) if i != self.other_class]
+            scores[f"miou_{len(named)}"] = ious[named].nanmean()
+        scores["pixel_accuracy"] = 100.0 * confusion.diagonal().sum().double() / confusion.sum()
+        if self.per_class:
+            names = zip(self._class_names(), ious.tolist(), strict=True)
+            scores.update({f"iou_{name.replace(' ', '_')}": iou for name, iou in names if iou == iou})
+        return scores
+
+    def _class_names(self) -> list[str]:
+        data = getattr(self._trainer, "datamodule", None)
+        return list(getattr(data, "class_names", None) or map(str, range(self.num_classes)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [B, num_classes, H, W] of images [B, 3, H, W]."""
+        logits: Tensor = self.network(self.to_memory_format(images))
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over the pixels of a batch that are not ignored (0 if all are)."""
+        images, masks = batch
+        total = F.cross_entropy(self(images), masks, ignore_index=self._ignore_index, reduction="sum")
+        loss = total / (masks != self._ignore_index).sum().clamp(min=1)
+        self.log_loss(loss, len(images))
+        return loss
+
+    def _class_maps(self, images: Tensor, sizes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """Return the predicted classes of each image at the size given for it, long [H_i, W_i]."""
+        logits = self(images).float()
+        # One image at a time: resized to 1024 x 2048 the logits of 20 classes are 168 MB an image.
+        return [
+            F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0].argmax(0)
+            for one, size in zip(logits, sizes, strict=True)
+        ]
+
+    def _score(self, batch: Batch, stage: str) -> None:
+        images, masks = batch
+        metric = self.stage_metric(stage)
+        for predicted, mask in zip(self._class_maps(images, [mask.shape for mask in masks]), masks, strict=True):
+            metric.update(predicted, mask)
+        self.count_scored(len(images))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the test metrics."""
+        self._score(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Tensor]:
+        """Return the predicted class of each pixel at the labels' own resolution, a long [H_i, W_i] for each image."""
+        images, masks = batch
+        return self._class_maps(images, [mask.shape for mask in masks])

@@ -41,19 +41,8 @@ MAIN: tuple[type[nn.Module], ...] = (
 )
 
 MAIN_NAMES = frozenset(
-    {
-        "ReLU",
-        "Swish",
-        "MemoryEfficientSwish",
-        "SiLU",
-        "HardSwish",
-        "Hardswish",
-        "Mish",
-        "HardMish",
-        "PReLU",
-        "LeakyReLU",
-    }
-    | {"ELU", "GELU", "GELUTanh", "QuickGELU", "SquaredReLU", "ReLUSquared", "StarReLU"}
+    {"ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "GELUTanh", "QuickGELU", "SiLU", "Swish", "MemoryEfficientSwish"}
+    | {"HardSwish", "Hardswish", "Mish", "HardMish", "SquaredReLU", "StarReLU"}
 )
 """Class names under which other libraries (timm, smp) keep the same functions."""
 

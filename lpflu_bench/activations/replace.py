@@ -84,7 +84,7 @@ class Placement:
 
 
 class Kept(NamedTuple):
-    """A nonlinearity that was left as it is: a gate, an output, or inside squeeze-and-excitation if that is excluded."""
+    """A nonlinearity left as it is: a gate, an output, or inside squeeze-and-excitation where that is excluded."""
 
     path: str
     type: str
@@ -130,9 +130,9 @@ def replace_activations(
 ) -> PlacementReport:
     """Replace, in place, every main nonlinearity of ``network`` by a new instance of ``activation``.
 
-    Gates (sigmoid, hard-sigmoid) and outputs (softmax, tanh) stay. A leaky function whose slope has the form "ema" keeps
-    it inside residual, dense and shuffle blocks and gets a fixed slope (its setting ``value``) elsewhere, as in the paper;
-    :data:`BLOCK_RULES` says which blocks are which.
+    Gates (sigmoid, hard-sigmoid) and outputs (softmax, tanh) stay. A leaky function whose slope has the form "ema"
+    keeps it inside residual, dense and shuffle blocks and gets a fixed slope (its setting ``value``) elsewhere, as in
+    the paper; :data:`BLOCK_RULES` says which blocks are which.
 
     An instance that is registered in several places becomes one instance for each place. A module that a block's
     ``forward`` calls several times stays one module, with one slope; this package's networks have none.

@@ -24,8 +24,8 @@ _FILL: dict[str, Callable[..., Any]] = {
 def initialize(network: nn.Module, method: Initializer = "xavier_uniform") -> None:
     """Draw every convolution's and linear layer's weight by ``method``, in place, from torch's generator.
 
-    Biases become 0, scales of norms 1 and their shifts 0 (so also where torchvision starts a residual branch at 0), as in
-    the paper. Everything else (an activation's parameters, layer scales, position embeddings) stays as it was built.
+    Biases become 0, scales of norms 1 and their shifts 0 (also where a network would start a residual branch at 0), as
+    in the paper. Everything else (an activation's parameters, layer scales, position embeddings) stays as it was built.
     Fans are torch's: those of a grouped convolution count the output channels of all groups.
 
     Raises:

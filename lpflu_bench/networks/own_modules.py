@@ -1,7 +1,7 @@
 """An activation module of its own for every place where torchvision shares one or writes the function out.
 
-torchvision's ResNet blocks call one ReLU module two or three times, and DenseNet, GoogLeNet and Inception call ``F.relu``.
-The subclasses here compute the same with one module for each place, so that each place can have its own function and slope.
+torchvision's ResNet blocks call one ReLU module two or three times; DenseNet, GoogLeNet and Inception call ``F.relu``.
+The subclasses here compute the same with one module for each place, so that each can have its own function and slope.
 """
 
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ _SUBCLASSES: dict[type[nn.Module], tuple[type[nn.Module], tuple[str, ...]]] = {
 
 
 def give_each_place_its_own_module(network: nn.Module) -> None:
-    """Turn, in place, torchvision's modules of that kind into the subclasses above; weights and results stay the same."""
+    """Turn torchvision's modules of that kind into the subclasses above, in place; weights and results stay."""
     for module in network.modules():
         # Exactly these classes: a subclass may have a forward of its own.
         if (entry := _SUBCLASSES.get(type(module))) is None:

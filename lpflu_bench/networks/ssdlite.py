@@ -17,10 +17,10 @@ IMAGE_SIZE = (320, 320)
 def build_ssdlite(num_classes_with_background: int, *, reduced_tail: bool) -> nn.Module:
     """Build torchvision's ``ssdlite320_mobilenet_v3_large`` untrained, with its own activations; nothing is downloaded.
 
-    torchvision's constructor halves the channels of the backbone's last stage ("reduced tail", MobileNetV3 paper, Table
-    6) whenever no pretrained backbone is asked for; here it is an argument. With the tail the feature extractor has
-    2.97 M parameters, reduced 1.62 M. Everything else (anchors, thresholds, input scaling from [0, 1] to [-1, 1] inside)
-    is torchvision's, and all weights are trainable. :func:`initialize` is to follow.
+    torchvision's constructor halves the channels of the backbone's last stage ("reduced tail", MobileNetV3 paper,
+    Table 6) whenever no pretrained backbone is asked for; here it is an argument. With the whole tail the backbone's
+    features have 2.97 M parameters, reduced 1.62 M. Everything else is torchvision's (anchors, thresholds, the scaling
+    of images from [0, 1] to [-1, 1]), and all weights train. Weights are torch's defaults: initialise them.
 
     Args:
         num_classes_with_background: number of classes, background (label 0) included.
@@ -34,9 +34,7 @@ def build_ssdlite(num_classes_with_background: int, *, reduced_tail: bool) -> nn
         UserError: fewer than two classes.
     """
     if num_classes_with_background < 2:
-        raise UserError(
-            f"SSDLite needs the background and at least one class, not {num_classes_with_background} in all"
-        )
+        raise UserError(f"SSDLite needs the background and a class or more, not {num_classes_with_background} in all")
     norm_layer = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
     mobilenet = mobilenet_v3_large(weights=None, norm_layer=norm_layer, reduced_tail=reduced_tail).features
     # C4 is the last block that begins with a stride: its expansion is the first feature map, 1/16 of the image.

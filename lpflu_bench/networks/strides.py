@@ -76,12 +76,16 @@ def keep_last_downsamplings(network: nn.Module, keep: int, name: str) -> None:
             continue
         if strided.after > drop:
             raise UserError(
-                f"downsamplings={keep}: {strided.path} of {name} does {strided.after - strided.before} of them at once; "
+                f"downsamplings={keep}: {strided.path} of {name} does {strided.after - strided.before} at once; "
                 f"keep {total - strided.after} or {total - strided.before}"
             )
         _take_stride_out(network, strided.path)
-    if (left := max((strided.after for strided in strided_modules(network)), default=0)) != keep:
-        raise UserError(f"downsamplings={keep}: {name} can't be changed so, it still halves {left} times")
+    try:
+        left = max((strided.after for strided in strided_modules(network)), default=0)
+    except RuntimeError as error:  # shapes that no longer fit, where a forward has its own idea of them
+        raise UserError(f"downsamplings={keep}: {name} doesn't run without its first {drop}") from error
+    if left != keep:
+        raise UserError(f"downsamplings={keep}: {name} still has {left} without the strides of its first {drop}")
 
 
 def _stride(module: nn.Module) -> int:

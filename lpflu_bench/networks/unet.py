@@ -16,11 +16,10 @@ _IMAGE_SIZE = 224
 def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module:
     """Build a U-Net with its own activations and none at the output; nothing is downloaded.
 
-    The original U-Net (Ronneberger et al. 2015) has plain 3 x 3 convolutions, two at each resolution, and max pooling. Of
-    smp's encoders ``vgg13_bn`` is that exactly, with batch norm added (as the paper's initialisation implies): two
-    convolutions at each of six resolutions (``vgg16_bn`` has three at the deeper ones, ``vgg11_bn`` one at the first two).
-    It has no residual blocks, so by the paper's rule every slope of LPFLU is a fixed one there; ``resnet34`` is the preset
-    with a residual encoder.
+    The original U-Net (Ronneberger et al. 2015) has plain 3 x 3 convolutions, two at each resolution, and max pooling.
+    smp's ``vgg13_bn`` is the encoder that is just that, with batch norm (which the paper's initialisation implies); at
+    the deeper resolutions ``vgg16_bn`` has three, at the first two ``vgg11_bn`` has one. It has no residual blocks, so
+    by the paper's rule every slope of LPFLU is a fixed one there; ``resnet34`` is the preset with a residual encoder.
 
     Args:
         num_classes: number of output channels.
@@ -31,7 +30,7 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
         encoder's ``output_stride``), smp refuses others.
 
     Raises:
-        UserError: unknown encoder, ``num_classes`` below 1, or an encoder with an activation function that isn't a module.
+        UserError: unknown encoder, ``num_classes`` below 1, or an encoder that calls an activation function in a ``forward``.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")

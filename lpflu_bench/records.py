@@ -44,16 +44,34 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         machine = _MACHINE_KEYS.get(section, set())
         if isinstance(value, Mapping) and machine:
-            value = {key: item for key, item in value.items() if key not in machine}
+            value = _without(value, machine)
             if isinstance(value.get("init_args"), Mapping):
-                value["init_args"] = {key: item for key, item in value["init_args"].items() if key not in machine}
+                value["init_args"] = _without(value["init_args"], machine)
         kept[section] = value
     return kept
 
 
+def _without(section: Mapping[str, Any], machine: set[str]) -> dict[str, Any]:
+    """Leave machine settings out; `root: embedded` is no path but another data set."""
+    return {
+        key: item for key, item in section.items() if key not in machine or (key == "root" and item == "embedded")
+    }
+
+
+def _without_unset(value: Any) -> Any:
+    """Leave out what is null or false, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _without_unset(item) for key, item in value.items() if item is not None and item is not False}
+    return value
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Return 16 hex digits of the configuration's :func:`identity`; key order does not matter."""
-    text = json.dumps(identity(config), sort_keys=True, default=str)
+    """Return 16 hex digits of the configuration's :func:`identity`; key order does not matter.
+
+    Keys that are null or false do not count, so that another release of torch or Lightning, whose optimizer or trainer
+    has one more switch, gives the same run the same hash.
+    """
+    text = json.dumps(_without_unset(identity(config)), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

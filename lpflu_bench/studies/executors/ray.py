@@ -1,0 +1,121 @@
+"""Cells as Ray tasks: on this machine or on a cluster."""
+
+import contextlib
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.studies.cell import Job, Outcome, run_job
+
+
+def _run_on_node(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a job where Ray has put it; what it prints goes into its run folder."""
+    folder = Path(job["run_dir"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "log.txt").open("a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        return run_job(Job(**job)).as_dict()
+
+
+class RayExecutor:
+    """Runs each cell as a Ray task; records come back to the one store by way of the task's result.
+
+    A cell whose node went away is lost, not failed: it is submitted again, to another node. Where the nodes share the
+    file system of the run folders it goes on from its checkpoint there, else from the start.
+
+    Args:
+        address: of a cluster (``auto``, ``ray://...``, ``host:port``); None starts Ray on this machine.
+        num_cpus: processor threads of each cell.
+        num_gpus: GPUs of each cell, possibly a fraction.
+        workers: at most so many cells at once; None for what the cluster's resources allow.
+        time_limit: seconds for each cell.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster does not answer.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        num_cpus: float = 1,
+        num_gpus: float = 0,
+        workers: int | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise UserError(
+                "Ray is not installed: pip install 'lpflu-bench[ray]', or use --executor process"
+            ) from error
+        self._ray = ray
+        self._started = not ray.is_initialized()
+        if self._started:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                line = " ".join(str(error).split())
+                raise UserError(f"--address {address}: no Ray cluster answers there ({line[:200]})") from error
+        self._needs = {"CPU": num_cpus, "GPU": num_gpus}
+        self._workers = workers
+        self._time_limit = time_limit
+        self._task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_run_on_node)
+        self._running: dict[Any, tuple[Job, float, frozenset[str]]] = {}
+
+    def _living(self) -> list[dict[str, Any]]:
+        nodes: list[dict[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]
+        return [node for node in nodes if node["Alive"]]
+
+    def _nodes(self) -> frozenset[str]:
+        return frozenset(node["NodeID"] for node in self._living())
+
+    def slots(self) -> int:
+        """Return how many cells the living nodes have room for."""
+        count = 0
+        for node in self._living():
+            room = [node["Resources"].get(kind, 0) // need for kind, need in self._needs.items() if need]
+            count += int(min(room, default=1))
+        return count if self._workers is None else min(count, self._workers)
+
+    def submit(self, job: Job) -> None:
+        """Give a job to the cluster."""
+        reference = self._task.options(name=job.name).remote(asdict(job))
+        self._running[reference] = (job, time.monotonic(), self._nodes())
+
+    def poll(self, timeout: float) -> list[tuple[Job, Outcome]]:
+        """Return what has ended."""
+        if not self._running:
+            time.sleep(timeout)
+            return []
+        ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=timeout)
+        ended = [self._end(reference) for reference in ready]
+        for reference, (_, start, _) in list(self._running.items()):
+            if self._time_limit is not None and time.monotonic() - start > self._time_limit:
+                self._ray.cancel(reference, force=True)
+                job, _, _ = self._running.pop(reference)
+                ended.append((job, Outcome(error=f"stopped at the time limit of {self._time_limit:g} s")))
+        return ended
+
+    def _end(self, reference: Any) -> tuple[Job, Outcome]:
+        job, start, nodes = self._running.pop(reference)
+        try:
+            return job, Outcome(**self._ray.get(reference))
+        except self._ray.exceptions.RayError as error:
+            seconds = time.monotonic() - start
+            gone = isinstance(error, self._ray.exceptions.NodeDiedError) or bool(nodes - self._nodes())
+            lines = str(error).strip().splitlines() or [""]
+            return job, Outcome(error=f"{type(error).__name__}: {lines[0]}"[:500], lost=gone, seconds=seconds)
+
+    def close(self) -> None:
+        """Cancel what runs; leave a Ray that was there before."""
+        for reference in self._running:
+            self._ray.cancel(reference, force=True)
+        self._running.clear()
+        if self._started:
+            self._ray.shutdown()

@@ -1,0 +1,42 @@
+"""A worker process: reads jobs from its standard input, one a line, and answers each with its outcome.
+
+It lives over many cells, so that torch is imported once. What a cell prints goes into its run folder's ``log.txt``.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+
+from lpflu_bench.studies.cell import Job, run_job
+
+
+def _read_jobs(jobs: "queue.Queue[str]") -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)  # whoever gave the jobs is gone; a cell goes on from its checkpoint another time
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    while True:
+        job = Job(**json.loads(jobs.get()))
+        folder = Path(job.run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+        outcome = run_job(job)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        answers.write(json.dumps(outcome.as_dict(), default=str) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

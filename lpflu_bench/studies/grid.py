@@ -1,0 +1,331 @@
+"""From a study to its cells: one run each, known by the hash of its resolved configuration."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.paths import shipped_path
+from lpflu_bench.records import config_hash
+from lpflu_bench.studies.report_spec import setting_text
+from lpflu_bench.studies.study_file import Axis, Study, Value, overlaps
+
+Flat = dict[tuple[str, ...], Any]
+TUNE, FINAL = "tune", "final"
+SEED_KEY = ("seed_everything",)
+ROOT_KEY = ("data", "init_args", "root")
+EMBEDDED = "embedded"
+
+
+class Resolve(Protocol):
+    """What the grid needs of :class:`~lpflu_bench.studies.resolve.Resolver`."""
+
+    def resolve(self, files: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a resolved configuration."""
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Raise UserError if a part of it cannot be built."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Attributes:
+        hash: of its resolved configuration; its name in the store.
+        labels: what it is called in tables: study, task, network, activation, the axes, seed.
+        template: which resolved configuration of the plan is its.
+        seed: its seed.
+        stage: ``final``, or ``tune`` for the first stage of a study that tunes.
+        choice: label of the tuned axis' value; None in a study that does not tune.
+    """
+
+    hash: str
+    labels: Mapping[str, Any] = field(hash=False)
+    template: int
+    seed: int
+    stage: str = FINAL
+    choice: Any = None
+
+    @property
+    def group(self) -> str:
+        """What is tuned separately: everything but the seed and the tuned value."""
+        kept = {name: value for name, value in self.labels.items() if name not in ("seed", "stage")}
+        return json.dumps(kept, sort_keys=True, default=str)
+
+    def __str__(self) -> str:
+        parts = [setting_text(v) for k, v in self.labels.items() if k not in ("study", "seed", "stage")]
+        if self.stage == TUNE:
+            parts.append(f"tuning {setting_text(self.choice)}")
+        return f"{' '.join(parts)} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a study, validated; for a study that tunes, every candidate of the final stage too."""
+
+    cells: tuple[Cell, ...]
+    templates: tuple[Flat, ...]
+
+    def config(self, cell: Cell) -> dict[str, Any]:
+        """Return a cell's resolved configuration."""
+        return nest({**self.templates[cell.template], SEED_KEY: cell.seed})
+
+
+# --- flat configurations ---------------------------------------------------------------------------------------------
+
+
+def flatten(config: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Flat:
+    """Return the leaves of a nested mapping by their path; an empty mapping is a leaf."""
+    flat: Flat = {}
+    for key, value in config.items():
+        path = (*prefix, str(key))
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def nest(flat: Flat) -> dict[str, Any]:
+    """Undo :func:`flatten`."""
+    config: dict[str, Any] = {}
+    for path, value in flat.items():
+        inner = config
+        for key in path[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[path[-1]] = value
+    return config
+
+
+# --- combining axes --------------------------------------------------------------------------------------------------
+
+
+def _keys(axis: Axis) -> set[str]:
+    """Return the keys that an axis touches, those of its overlay files included."""
+    keys: set[str] = set()
+    for value in axis.values:
+        for key, setting in value.settings.items():
+            if key == "config":
+                content = yaml.safe_load(shipped_path(setting).read_text(encoding="utf-8")) or {}
+                keys |= {".".join(path) for path in flatten(content)}
+            else:
+                keys.add(key)
+    return keys
+
+
+def _dependent_groups(axes: list[Axis]) -> list[list[Axis]]:
+    """Put axes together whose keys lie inside one another: an optimizer's class decides which settings it takes."""
+    groups: list[tuple[list[Axis], set[str]]] = []
+    for axis in axes:
+        keys = _keys(axis)
+        joined: list[Axis] = []
+        rest = []
+        for members, theirs in groups:
+            if any(overlaps(a, b) for a in keys for b in theirs):
+                joined += members
+                keys |= theirs
+            else:
+                rest.append((members, theirs))
+        groups = [*rest, ([*joined, axis], keys)]
+    return [members for members, _ in groups]
+
+
+class _Combiner:
+    """Resolved configurations of every combination of axes, from few parses.
+
+    Groups of axes touch different keys: a combination's configuration is the first point's with each group's
+    differences. So each group's own combinations alone are parsed.
+    """
+
+    def __init__(self, resolver: Resolve, files: list[str], settings: Mapping[str, Any], axes: list[Axis]) -> None:
+        self._resolver, self._files, self._settings = resolver, files, dict(settings)
+        self._groups = _dependent_groups(axes)
+        self._first = {axis.name: axis.values[0] for axis in axes}
+        self._start = self._parse({})
+        self._changes: dict[tuple[tuple[str, Any], ...], tuple[Flat, set[tuple[str, ...]]]] = {}
+        for group in self._groups:
+            for values in itertools.product(*(axis.values for axis in group)):
+                chosen = {axis.name: value for axis, value in zip(group, values, strict=True)}
+                flat = self._parse(chosen)
+                changed = {path: v for path, v in flat.items() if path not in self._start or self._start[path] != v}
+                self._changes[self._key(group, chosen)] = (changed, self._start.keys() - flat.keys())
+
+    @staticmethod
+    def _key(group: list[Axis], chosen: Mapping[str, Value]) -> tuple[tuple[str, Any], ...]:
+        return tuple((axis.name, chosen[axis.name].label) for axis in group)
+
+    def _parse(self, chosen: Mapping[str, Value]) -> Flat:
+        values = {**self._first, **chosen}
+        files, settings = list(self._files), dict(self._settings)
+        for value in values.values():
+            for key, setting in value.settings.items():
+                if key == "config":
+                    files.append(setting)
+                else:
+                    settings[key] = setting
+        try:
+            config = self._resolver.resolve(files, settings)
+            self._resolver.check(config)
+        except UserError as error:
+            named = ", ".join(f"{name} = {setting_text(value.label)}" for name, value in (chosen or values).items())
+            raise UserError(f"{self._files[0]} with {named or 'no axis'}: {error}") from error
+        return flatten(config)
+
+    def combine(self, chosen: Mapping[str, Value]) -> Flat:
+        flat = dict(self._start)
+        for group in self._groups:
+            changed, removed = self._changes[self._key(group, chosen)]
+            for path in removed:
+                flat.pop(path, None)
+            flat.update(changed)
+        return flat
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def _network(flat: Flat, base: str) -> str:
+    return str(flat.get(("model", "init_args", "network")) or Path(base).stem)
+
+
+def _expand(study: Study, resolver: Resolve) -> Iterator[tuple[dict[str, Any], Flat, tuple[int, ...], str, Any]]:
+    """Yield (labels, configuration, seeds, stage, tuned value) of every combination."""
+    activations = study.axis("activation")
+    swept = [axis for axis in study.axes if axis.name != "activation"]
+    stages: list[tuple[str, Mapping[str, Any], tuple[int, ...], list[Axis]]] = [(FINAL, {}, study.seeds, [])]
+    if study.tuning:
+        tuning = study.tuning
+        stages = [(TUNE, tuning.settings, tuning.seeds, [tuning.axis]), (FINAL, {}, study.seeds, [tuning.axis])]
+    for (stage, extra, seeds, tuned), base in itertools.product(stages, study.bases):
+        axes = [*swept, *tuned, activations]
+        combiner = _Combiner(resolver, [base, *study.overlays], {**study.settings, **extra}, axes)
+        for values in itertools.product(*(axis.values for axis in axes)):
+            chosen = {axis.name: value for axis, value in zip(axes, values, strict=True)}
+            flat = combiner.combine(chosen)
+            labels = {
+                "study": study.name,
+                "task": str(flat[("task",)]),
+                "network": _network(flat, base),
+                "activation": chosen["activation"].label,
+                **{axis.name: chosen[axis.name].label for axis in swept},
+            }
+            yield labels, flat, seeds, stage, chosen[tuned[0].name].label if tuned else None
+
+
+def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozenset()) -> Plan:
+    """Expand and validate a study: every configuration is resolved by the command line's own parser.
+
+    Cells come seed by seed, so that a study that is stopped has whole comparisons.
+
+    Args:
+        study: what to expand.
+        resolver: the command line's parser.
+        embedded: tasks that run on their embedded demo data instead of their own.
+
+    Raises:
+        UserError: an axis value makes an invalid configuration, or two cells are the same run.
+    """
+    combinations = list(_expand(study, resolver))
+    for _, flat, _, _, _ in combinations:
+        if flat["task",] in embedded:
+            flat[ROOT_KEY] = EMBEDDED
+    templates = tuple(flat for _, flat, _, _, _ in combinations)
+    cells: list[Cell] = []
+    seen: dict[str, Cell] = {}
+    for stage in (TUNE, FINAL):
+        seeds = tuple(dict.fromkeys(s for _, _, all_, kind, _ in combinations if kind == stage for s in all_))
+        for seed, (index, (labels, flat, _, kind, choice)) in itertools.product(seeds, enumerate(combinations)):
+            if kind != stage:
+                continue
+            digest = config_hash(nest({**flat, SEED_KEY: seed}))
+            named = {**labels, "seed": seed}
+            cell = Cell(digest, named, index, seed, stage, choice)
+            if digest in seen:
+                raise UserError(
+                    f"study {study.name}: '{seen[digest]}' and '{cell}' are the same run; an axis sets nothing new"
+                )
+            seen[digest] = cell
+            cells.append(cell)
+    return Plan(tuple(cells), templates)
+
+
+def select(plan: Plan, only: Mapping[str, Iterable[str]]) -> tuple[Cell, ...]:
+    """Return the cells whose labels are among the wanted ones.
+
+    Raises:
+        UserError: none is left.
+    """
+    kept = tuple(
+        cell
+        for cell in plan.cells
+        if all(setting_text(cell.labels.get(name)) in set(wanted) for name, wanted in only.items())
+    )
+    if not kept:
+        asked = " ".join(f"--only {name}={','.join(wanted)}" for name, wanted in only.items())
+        raise UserError(f"{asked}: the study has no such cell")
+    return kept
+
+
+# --- keeping a plan --------------------------------------------------------------------------------------------------
+
+
+def _fingerprint(study: Study, embedded: frozenset[str]) -> str:
+    """Return a hash of what a plan depends on: the study, its files, this package's source, torch and Lightning."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import lpflu_bench
+
+    parts: list[Any] = [repr(study), sorted(embedded)]
+    files = [*study.bases, *study.overlays]
+    for axis in [*study.axes, *([study.tuning.axis] if study.tuning else [])]:
+        files += [value.settings["config"] for value in axis.values if "config" in value.settings]
+    parts += [shipped_path(file).read_text(encoding="utf-8") for file in files]
+    package = Path(lpflu_bench.__file__).parent
+    for folder, _, names in sorted(os.walk(package)):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                stat = Path(folder, name).stat()
+                parts.append((folder, name, stat.st_mtime_ns, stat.st_size))
+    for name in ("torch", "pytorch-lightning", "jsonargparse"):
+        try:
+            parts.append(version(name))
+        except PackageNotFoundError:
+            parts.append(None)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset()) -> Plan:
+    """Return the study's plan; from ``cache`` if nothing it depends on has changed, for importing torch costs seconds.
+
+    Raises:
+        UserError: as :func:`make_plan`.
+    """
+    key = _fingerprint(replace(study, only={}), embedded)
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            templates = tuple({tuple(path): value for path, value in flat} for flat in kept["templates"])
+            return Plan(tuple(Cell(*fields) for fields in kept["cells"]), templates)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none yet, or of another version
+    from lpflu_bench.studies.resolve import Resolver
+
+    plan = make_plan(study, Resolver(), embedded)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "key": key,
+        "templates": [list(flat.items()) for flat in plan.templates],
+        "cells": [[c.hash, dict(c.labels), c.template, c.seed, c.stage, c.choice] for c in plan.cells],
+    }
+    partial = cache.with_name(f".{cache.name}.{os.getpid()}.part")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(cache)
+    return plan

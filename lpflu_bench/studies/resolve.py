@@ -1,0 +1,93 @@
+"""Resolve configurations as ``lpflu-bench fit`` would, without building a network."""
+
+import contextlib
+import importlib
+import io
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from lpflu_bench.commands.lightning import BenchCLI
+from lpflu_bench.errors import UserError
+from lpflu_bench.paths import shipped_path
+
+
+class _ParserOnly(BenchCLI):
+    """The command line's parsers without what it does with them."""
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        pass
+
+    def _parse_ckpt_path(self) -> None:
+        self.config = {"subcommand": None}
+
+    def _set_seed(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+
+class Resolver:
+    """Parses configuration files and settings with the command line's own parser; looks whether their parts exist."""
+
+    def __init__(self) -> None:
+        self._parser = _ParserOnly(["fit"])._parser("fit")
+        self._checked: set[str] = set()
+
+    def resolve(self, files: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the resolved configuration of ``fit --config FILE ... --KEY=VALUE ...``.
+
+        Raises:
+            UserError: a file is missing, a key is unknown, or a value is not one that its key takes.
+        """
+        arguments = []
+        for file in files:
+            arguments += ["--config", str(shipped_path(file))]
+        for key, value in settings.items():
+            arguments.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            parsed = self._parser.parse_args(arguments)
+            text = self._parser.dump(parsed, skip_none=False, skip_validation=True)
+        resolved: dict[str, Any] = yaml.safe_load(text)
+        resolved.pop("config", None)
+        return resolved
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Build the light parts of a resolved configuration: the activation, the data module, the schedule.
+
+        Raises:
+            UserError: a constructor refuses its arguments, or the activation is unknown.
+        """
+        from lpflu_bench.activations.registry import create_activation
+
+        model = config["model"]["init_args"]
+        self._once("model.activation", model.get("activation"), create_activation)
+        self._once("model.schedule", model.get("schedule"), _build)
+        self._once("data", config.get("data"), _build)
+
+    def _once(self, key: str, spec: Any, build: Any) -> None:
+        name = key + json.dumps(spec, sort_keys=True, default=str)
+        if spec is None or name in self._checked:
+            return
+        try:
+            build(spec)
+        except (TypeError, ValueError) as error:
+            line = " ".join(str(error).split())
+            raise UserError(line if key in line else f"{key}: {line}") from error
+        self._checked.add(name)
+
+
+def _build(spec: Mapping[str, Any]) -> Any:
+    module, _, name = str(spec["class_path"]).rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    arguments = spec.get("init_args") or {}
+    if any(isinstance(value, Mapping) and "class_path" in value for value in arguments.values()):
+        return None  # nested classes are the command line's business
+    if module.startswith("torch.optim"):
+        return None  # a scheduler needs an optimizer
+    return found(**arguments)

@@ -1,0 +1,366 @@
+"""The study file: which runs a comparison is made of, before anything is run."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.paths import shipped_path
+from lpflu_bench.studies.report_spec import Metric, setting_text
+
+FOLDER = "configs/studies"
+_KEYS = {
+    "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "tune"
+}  # fmt: skip
+_TUNE_KEYS = {"axis", "set", "seeds", "metric"}
+# Names a cell has without being asked for; an axis of the same name would hide them. `network` may be an axis (its
+# values are then its labels).
+_RESERVED = {"study", "task", "seed", "stage", "base"}
+ACTIVATION_KEY = "model.activation"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of an axis: its name and what it sets."""
+
+    label: str | int | float
+    settings: Mapping[str, Any]
+    """Configuration keys and values; ``config`` names an overlay file."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting that is swept."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    @property
+    def keys(self) -> set[str]:
+        """Every configuration key that one of the values sets."""
+        return {key for value in self.values for key in value.settings}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The first stage of a study that tunes: ``axis`` is chosen for each function by ``metric``, then fixed.
+
+    Attributes:
+        axis: what is tried.
+        settings: further keys of this stage alone (a hold-out, fewer epochs).
+        seeds: of this stage.
+        metric: what decides; the mean over ``seeds``.
+    """
+
+    axis: Axis
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file (and the command line) says it.
+
+    Attributes:
+        name: the file's stem; names the folders of its runs and results.
+        title: the report's heading.
+        description: what is compared under which conditions.
+        bases: recipes; every one is run with every combination of the axes.
+        overlays: configuration files laid over each base, in order.
+        settings: keys and values that hold for every cell.
+        axes: the swept settings; ``activation`` is one of them.
+        seeds: every cell is run with each.
+        metrics: what is reported, the main one first.
+        reference: the activation that the others are compared with.
+        published: name of the published table to compare with.
+        tuning: the first stage of a study that tunes.
+    """
+
+    name: str
+    title: str
+    description: str
+    bases: tuple[str, ...]
+    overlays: tuple[str, ...]
+    settings: Mapping[str, Any]
+    axes: tuple[Axis, ...]
+    seeds: tuple[int, ...]
+    metrics: tuple[Metric, ...]
+    reference: str
+    published: str | None = None
+    tuning: Tuning | None = None
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cells are kept whose labels are among these."""
+
+    def axis(self, name: str) -> Axis:
+        """Return the axis called ``name``."""
+        return next(axis for axis in self.axes if axis.name == name)
+
+
+class _Reader:
+    """Takes a mapping apart and says where in which file something is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def error(self, where: str, problem: str) -> UserError:
+        return UserError(f"{self.path}: {where}: {problem}" if where else f"{self.path}: {problem}")
+
+    def mapping(self, value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self.error(where, f"must be a mapping of names to values, not {value!r}")
+        return {_text(key): item for key, item in value.items()}
+
+    def known(self, value: Mapping[str, Any], keys: Iterable[str], where: str = "") -> None:
+        for key in value:
+            if key not in keys:
+                raise self.error(where, f"unknown key '{key}'{nearest(key, keys)}")
+
+    def strings(self, value: Any, where: str) -> tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise self.error(where, f"must be a name or a list of names, not {value!r}")
+        return tuple(items)
+
+    def seeds(self, value: Any, where: str = "seeds") -> tuple[int, ...]:
+        if isinstance(value, str):
+            return parse_seeds(value)
+        items = [value] if isinstance(value, int) else value
+        if not isinstance(items, list) or not items or not all(type(item) is int and item >= 0 for item in items):
+            raise self.error(where, f"must be a list of whole numbers >= 0, such as [0, 1, 2], not {value!r}")
+        if len(set(items)) < len(items):
+            raise self.error(where, f"{items} has a seed twice")
+        return tuple(items)
+
+    def axis(self, name: str, given: Any, where: str) -> Axis:
+        if name in _RESERVED:
+            raise self.error(where, f"an axis cannot be called '{name}'")
+        return self._check(make_axis(name, given, self.error), where)
+
+    def _check(self, axis: Axis, where: str) -> Axis:
+        labels = [setting_text(value.label) for value in axis.values]
+        if not labels:
+            raise self.error(where, "has no values")
+        for label in labels:
+            if labels.count(label) > 1:
+                raise self.error(where, f"has the value {label} twice")
+        return axis
+
+    def tuning(self, given: Any, metrics: Sequence[Metric]) -> Tuning:
+        section = self.mapping(given, "tune")
+        self.known(section, _TUNE_KEYS, "tune")
+        axes = self.mapping(section.get("axis", {}), "tune.axis")
+        if len(axes) != 1:
+            raise self.error(
+                "tune.axis", "must hold one setting and its values, such as {model.optimizer.lr: [0.1, 0.2]}"
+            )
+        (name, values), *_ = axes.items()
+        metric = section.get("metric", metrics[0].name)
+        known = {m.name: m for m in metrics}
+        if metric not in known:
+            raise self.error("tune.metric", f"'{metric}' is not among the study's metrics {', '.join(known)}")
+        return Tuning(
+            axis=self.axis(name, values, f"tune.axis.{name}"),
+            settings=self.mapping(section.get("set", {}), "tune.set"),
+            seeds=self.seeds(section.get("seeds", [0]), "tune.seeds"),
+            metric=known[metric],
+        )
+
+
+def _text(key: Any) -> str:
+    return setting_text(key) if isinstance(key, bool | int | float) else str(key)  # YAML reads on, off, 2 as such
+
+
+def make_axis(name: str, given: Any, error: Any) -> Axis:
+    """Return the axis that a list (values of one key) or a mapping (named values of one or several keys) describes."""
+    key = ACTIVATION_KEY if name == "activation" else name
+    if isinstance(given, list):
+        values = []
+        for item in given:
+            if isinstance(item, Mapping | list):
+                raise error(f"axes.{name}", f"{item!r} needs a name: write `{name}: {{NAME: {{{key}: ...}}}}`")
+            label = item if isinstance(item, str | int | float) and not isinstance(item, bool) else setting_text(item)
+            values.append(Value(label, {key: item}))
+        return Axis(name, tuple(values))
+    if isinstance(given, Mapping):
+        named = []
+        for label, settings in given.items():
+            if settings is None:
+                settings = {}  # the base as it is
+            if not isinstance(settings, Mapping):
+                raise error(
+                    f"axes.{name}.{_text(label)}", f"must set configuration keys, such as {{{key}: {settings!r}}}"
+                )
+            named.append(Value(_text(label), {str(k): v for k, v in settings.items()}))
+        return Axis(name, tuple(named))
+    raise error(f"axes.{name}", f"must be a list of values or a mapping of named ones, not {given!r}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; the nearest are ...`` for an error message, or all names if none is near and they are few."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"; the nearest {'is' if len(close) == 1 else 'are'} {', '.join(close)}"
+    return f"; known are {', '.join(names)}" if len(names) <= 12 else ""
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of ``0,1,2`` or ``0-4``.
+
+    Raises:
+        UserError: it is neither.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        if match := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part):
+            seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+        else:
+            raise UserError(f"seeds '{text}': write whole numbers and ranges such as 0,1,2 or 0-4")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds '{text}': each seed once, and at least one")
+    return tuple(seeds)
+
+
+def find_study(name: str) -> Path:
+    """Return the study file: a path, or the name of one that travels with the package.
+
+    Raises:
+        UserError: there is none.
+    """
+    if Path(name).suffix in (".yaml", ".yml"):
+        return shipped_path(name)
+    try:
+        return shipped_path(f"{FOLDER}/{name}.yaml")
+    except UserError:
+        known = {path.stem for path in shipped_path(FOLDER).glob("*.yaml")}
+        raise UserError(f"there is no study '{name}'{nearest(name, known)}; or name a YAML file") from None
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        UserError: it cannot be read, has an unknown key (with the nearest one), or a value of the wrong form.
+    """
+    read = _Reader(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+    top = read.mapping(content, "")
+    read.known(top, _KEYS)
+    if missing := {"base", "axes", "metrics", "reference"} - top.keys():
+        raise read.error("", f"missing: {', '.join(sorted(missing))}")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
+        raise read.error("", "the file's name names folders: letters, digits, '-', '_' and '.' alone")
+    metrics = []
+    for metric, direction in read.mapping(top["metrics"], "metrics").items():
+        if direction not in ("lower", "higher"):
+            raise read.error(f"metrics.{metric}", f"must be lower or higher (is better), not {direction!r}")
+        metrics.append(Metric(metric, direction))
+    if not metrics:
+        raise read.error("metrics", "at least one is needed")
+    axes = tuple(read.axis(name, values, f"axes.{name}") for name, values in read.mapping(top["axes"], "axes").items())
+    names = [axis.name for axis in axes]
+    if "activation" not in names:
+        raise read.error("axes", "an axis 'activation' is needed: it is what is compared")
+    functions = [str(value.label) for value in axes[names.index("activation")].values]
+    if top["reference"] not in functions:
+        raise read.error(
+            "reference",
+            f"'{top['reference']}' is not on the axis activation{nearest(str(top['reference']), functions)}",
+        )
+    return Study(
+        name=path.stem,
+        title=str(top.get("title", path.stem)),
+        description=" ".join(str(top.get("description", "")).split()),
+        bases=read.strings(top["base"], "base"),
+        overlays=read.strings(top.get("overlays", []), "overlays"),
+        settings=read.mapping(top.get("set", {}), "set"),
+        axes=axes,
+        seeds=read.seeds(top.get("seeds", [0])),
+        metrics=tuple(metrics),
+        reference=str(top["reference"]),
+        published=top.get("published"),
+        tuning=read.tuning(top["tune"], metrics) if "tune" in top else None,
+    )
+
+
+def _setting(text: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UserError(f"{option} {text}: write {option} KEY=VALUE")
+    return key, value
+
+
+def narrow(study: Study, *, settings: Sequence[str] = (), only: Sequence[str] = (), seeds: str | None = None) -> Study:
+    """Return the study as the command line changes it.
+
+    Args:
+        study: from its file.
+        settings: ``key=value``, the value as YAML. An axis' name takes a new list of values; any other key holds for
+            every cell.
+        only: ``axis=a,b``: cells with other values are left out; also ``task``, ``network`` and ``seed``.
+        seeds: ``0,1,2`` or ``0-4`` instead of the file's.
+
+    Raises:
+        UserError: an option cannot be read, or a key is set that an axis sets too.
+    """
+    axes = {axis.name: axis for axis in study.axes}
+    fixed = dict(study.settings)
+    for text in settings:
+        key, raw = _setting(text, "--set")
+        try:
+            value = yaml.safe_load(raw)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {text}: the value is no valid YAML") from error
+        if key in axes:
+            given = value if isinstance(value, list | dict) else [value]
+            axes[key] = make_axis(key, given, lambda where, problem, text=text: UserError(f"--set {text}: {problem}"))
+            continue
+        for axis in axes.values():
+            if any(overlaps(key, other) for other in axis.keys):
+                raise UserError(
+                    f"--set {text}: the axis '{axis.name}' sets this key; pass --set '{axis.name}=[...]' or --only"
+                )
+        fixed[key] = value
+    kept: dict[str, tuple[str, ...]] = dict(study.only)
+    for text in only:
+        key, raw = _setting(text, "--only")
+        names = {*axes, "task", "network", "seed"}
+        if key not in names:
+            raise UserError(f"--only {text}: there is no axis '{key}'{nearest(key, names)}")
+        wanted = tuple(part.strip() for part in raw.split(","))
+        if key in axes:
+            labels = [setting_text(value.label) for value in axes[key].values]
+            for label in wanted:
+                if label not in labels:
+                    raise UserError(f"--only {text}: the axis has no value '{label}'{nearest(label, labels)}")
+        kept[key] = wanted
+    return replace(
+        study,
+        axes=tuple(axes.values()),
+        settings=fixed,
+        seeds=parse_seeds(seeds) if seeds else study.seeds,
+        only=kept,
+    )
+
+
+def plain_key(key: str) -> str:
+    """Return a key without what the command line lets one leave out, such as ``init_args``."""
+    return ".".join(part for part in key.split(".") if part not in ("init_args", "class_path"))
+
+
+def overlaps(a: str, b: str) -> bool:
+    """Return whether two keys name the same setting or one lies inside the other."""
+    one, two = plain_key(a).split("."), plain_key(b).split(".")
+    shorter = min(len(one), len(two))
+    return one[:shorter] == two[:shorter]

@@ -1,0 +1,102 @@
+"""The first stage of a study that tunes: what is chosen for each function, from the records of the tuning cells."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from lpflu_bench.studies.grid import FINAL, TUNE, Cell
+from lpflu_bench.studies.report_spec import setting_text
+from lpflu_bench.studies.study_file import Tuning
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What there is to run, as far as it is known.
+
+    Attributes:
+        cells: the tuning cells, then the final cells of every group that has its choice.
+        choices: group -> the chosen value's label and its mean metric.
+        waiting: final cells whose choice is still open.
+        hopeless: groups in which every tuning run failed.
+    """
+
+    cells: tuple[Cell, ...]
+    choices: Mapping[str, tuple[Any, float]]
+    waiting: int = 0
+    hopeless: tuple[str, ...] = ()
+
+
+def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[str, Mapping[str, Any]]) -> Selection:
+    """Choose for each group (a function at one setting) the value with the best mean over the tuning seeds.
+
+    A value counts if all of its runs are finished; one with a failed run (it diverged, say) is out of the running.
+    Nothing is chosen before every run of the group has ended. At equal means the first value wins.
+
+    Args:
+        cells: of the plan, every candidate of the final stage among them.
+        tuning: how it is tuned; None for a study that does not tune.
+        records: of the store, by cell.
+    """
+    if tuning is None:
+        return Selection(tuple(cells), {})
+    groups: dict[str, dict[Any, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        if cell.stage == TUNE:
+            groups[cell.group][cell.choice].append(cell)
+    sign = 1 if tuning.metric.lower_is_better else -1
+    choices: dict[str, tuple[Any, float]] = {}
+    hopeless = []
+    for group, values in groups.items():
+        ended = [records.get(cell.hash, {}).get("status") for runs in values.values() for cell in runs]
+        if not all(status in ("finished", "failed") for status in ended):
+            continue
+        means = {}
+        for choice, runs in values.items():
+            scores = [
+                float((records[cell.hash].get("metrics") or {}).get(tuning.metric.name, math.nan)) for cell in runs
+            ]
+            if all(math.isfinite(score) for score in scores):
+                means[choice] = fmean(scores)
+        if means:
+            best = min(means, key=lambda choice: sign * means[choice])
+            choices[group] = (best, means[best])
+        else:
+            hopeless.append(group)
+    kept = [c for c in cells if c.stage == TUNE]
+    waiting = set()
+    for cell in cells:
+        if cell.stage == FINAL and cell.group in choices:
+            if choices[cell.group][0] == cell.choice:
+                kept.append(cell)
+        elif cell.stage == FINAL and cell.group not in hopeless:
+            waiting.add((cell.group, cell.seed))
+    return Selection(tuple(kept), choices, len(waiting), tuple(hopeless))
+
+
+def describe_choices(selection: Selection, cells: Sequence[Cell], tuning: Tuning) -> str:
+    """Return in a sentence what was chosen for which function and from how many runs."""
+    names = {cell.group: " ".join(setting_text(v) for v in _own_labels(cell, cells)) for cell in cells}
+    runs = sum(cell.stage == TUNE for cell in cells)
+    chosen = ", ".join(
+        f"{names[group]}: {setting_text(choice)} ({tuning.metric.label} {mean:.2f})"
+        for group, (choice, mean) in selection.choices.items()
+    )
+    values = ", ".join(setting_text(value.label) for value in tuning.axis.values)
+    seeds = ", ".join(map(str, tuning.seeds))
+    budget = (
+        f"Before the final runs {tuning.axis.name} was chosen for each function among {values} by {tuning.metric.label} "
+        f"in a first stage of {runs} runs (seeds {seeds}), the same budget for each function"
+    )
+    return f"{budget}. Chosen: {chosen}." if chosen else f"{budget}. Nothing is chosen yet."
+
+
+def _own_labels(cell: Cell, cells: Sequence[Cell]) -> list[Any]:
+    """Return the labels in which the cells of a study differ."""
+    return [
+        value
+        for name, value in cell.labels.items()
+        if name not in ("seed", "stage") and any(other.labels.get(name) != value for other in cells)
+    ]

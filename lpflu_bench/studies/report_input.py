@@ -8,7 +8,7 @@ from typing import Any
 from lpflu_bench.studies.grid import FINAL, TUNE, Cell
 from lpflu_bench.studies.report_spec import ReportSpec
 from lpflu_bench.studies.study_file import Study
-from lpflu_bench.studies.tuning import Selection, describe_choices
+from lpflu_bench.studies.tuning import Selection, describe_choices, validation_scores
 
 Part = tuple[ReportSpec, list[Mapping[str, Any]], Path]
 
@@ -56,13 +56,20 @@ def report_parts(
         trial = replace(
             spec,
             name=f"{study.name}-tuning",
-            title=f"{study.title}: the tuning stage",
+            title=f"{study.title}: the tuning stage, scores on the validation set",
             axes=(*spec.axes, axis),
             published=None,
             planned=tuple({**cell.labels, axis: cell.choice} for cell in first),
         )
         mine = [
-            {**records[cell.hash], "cell": {**cell.labels, axis: cell.choice}} for cell in first if cell.hash in records
+            {
+                **records[cell.hash],
+                "cell": {**cell.labels, axis: cell.choice},
+                "metrics": validation_scores(records[cell.hash]),
+                "num_test_samples": None,
+            }
+            for cell in first
+            if cell.hash in records
         ]
         parts.append((trial, mine, folder / "tuning"))
     mine = [{**records[cell.hash], "cell": dict(cell.labels)} for cell in final if cell.hash in records]

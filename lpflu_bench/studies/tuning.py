@@ -29,8 +29,17 @@ class Selection:
     hopeless: tuple[str, ...] = ()
 
 
+def validation_scores(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores of a finished run on its validation set after the last epoch; none of a failed run.
+
+    Nothing is chosen on the test set: a study that tunes holds out a part of the training set (``data.hold_out``).
+    """
+    last = record["curve"][-1] if record.get("status") == "finished" and record.get("curve") else {}
+    return {name.removeprefix("val_"): float(value) for name, value in last.items() if name.startswith("val_")}
+
+
 def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[str, Mapping[str, Any]]) -> Selection:
-    """Choose for each group (a function at one setting) the value with the best mean over the tuning seeds.
+    """Choose for each group (a function at one setting) the value with the best mean validation score over the seeds.
 
     A value counts if all of its runs are finished; one with a failed run (it diverged, say) is out of the running.
     Nothing is chosen before every run of the group has ended. At equal means the first value wins.
@@ -55,9 +64,7 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
             continue
         means = {}
         for choice, runs in values.items():
-            scores = [
-                float((records[cell.hash].get("metrics") or {}).get(tuning.metric.name, math.nan)) for cell in runs
-            ]
+            scores = [validation_scores(records[cell.hash]).get(tuning.metric.name, math.nan) for cell in runs]
             if all(math.isfinite(score) for score in scores):
                 means[choice] = fmean(scores)
         if means:
@@ -87,8 +94,9 @@ def describe_choices(selection: Selection, cells: Sequence[Cell], tuning: Tuning
     values = ", ".join(setting_text(value.label) for value in tuning.axis.values)
     seeds = ", ".join(map(str, tuning.seeds))
     budget = (
-        f"Before the final runs {tuning.axis.name} was chosen for each function among {values} by {tuning.metric.label} "
-        f"in a first stage of {runs} runs (seeds {seeds}), the same budget for each function"
+        f"Before the final runs {tuning.axis.name} was chosen for each function among {values} "
+        f"by the {tuning.metric.label} on the validation set of a first stage of {runs} runs (seeds {seeds}), "
+        "the same budget for each function"
     )
     return f"{budget}. Chosen: {chosen}." if chosen else f"{budget}. Nothing is chosen yet."
 

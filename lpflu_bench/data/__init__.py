@@ -1,5 +1,25 @@
 """Data modules: one class for each data set, named in a recipe's ``data.class_path``."""
 
+from lpflu_bench.data.augment import JitterStrength, Noise
 from lpflu_bench.data.base import BenchDataModule
+from lpflu_bench.data.cifar import CIFAR10, CIFAR100
+from lpflu_bench.data.cityscapes import Cityscapes
+from lpflu_bench.data.fashion_mnist import FashionMNIST
+from lpflu_bench.data.image_folder import ImageFolder
+from lpflu_bench.data.shapes import Shapes
+from lpflu_bench.data.small_images import SmallImages
+from lpflu_bench.data.voc import VOC
 
-__all__ = ["BenchDataModule"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "VOC",
+    "BenchDataModule",
+    "Cityscapes",
+    "FashionMNIST",
+    "ImageFolder",
+    "JitterStrength",
+    "Noise",
+    "Shapes",
+    "SmallImages",
+]

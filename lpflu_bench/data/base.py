@@ -35,6 +35,9 @@ class BenchDataModule(LightningDataModule, ABC):
     layout: ClassVar[str] = ""
     """What is expected where under ``root``, and how to get it (shown to the user when something is missing)."""
 
+    official_sizes: ClassVar[tuple[int, int] | None] = None
+    """Numbers of training and test samples of the whole set, where it has an official one (`lpflu-bench data check`)."""
+
     class_names: list[str]
     train_set: Dataset[Any]
     val_set: Dataset[Any]

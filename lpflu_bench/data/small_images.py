@@ -1,0 +1,234 @@
+"""Image classification from one uint8 array in memory: batches gathered by index, augmented on the device."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lpflu_bench.data.augment import JitterStrength, Noise, flip_horizontally, jitter_colors
+from lpflu_bench.data.base import BenchDataModule
+from lpflu_bench.data.embedded import EMBEDDED
+from lpflu_bench.data.synthetic_shapes import draw_shapes
+from lpflu_bench.errors import UserError
+from lpflu_bench.seeding import derive_seed
+
+Batch = tuple[Tensor, Tensor]
+_CHUNK = 4096  # images converted to float at once
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images uint8 [N, C, H, W] (C 1 or 3) and their classes long [N]."""
+
+    images: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def subset(self, indices: Tensor) -> "LabelledImages":
+        """Return a copy of some of them."""
+        return LabelledImages(self.images[indices], self.targets[indices])
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """What a reader returns: both splits and the class names, in the order of the class numbers."""
+
+    train: LabelledImages
+    test: LabelledImages
+    class_names: list[str]
+
+
+class ImageArray(Dataset[Batch]):
+    """Labelled images as a data set that gathers a whole batch at once: no Python runs per sample."""
+
+    def __init__(self, data: LabelledImages, device: torch.device) -> None:
+        self.images = data.images.to(device)
+        self.targets = data.targets.to(device)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.images[index], self.targets[index]
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return the batch of these indices (what torch's loader calls when a data set has it)."""
+        where = torch.tensor(indices, device=self.targets.device)
+        return self.images.index_select(0, where), self.targets.index_select(0, where)
+
+
+class SmallImages(BenchDataModule):
+    """Base of the classification sets that fit into memory. A subclass implements ``read`` alone.
+
+    Batches are images, float [B, 3, H, W] normalised with mean and standard deviation of the training images by channel, and
+    classes, long [B]. With ``root: embedded`` the project's own drawn shapes stand in for the set.
+
+    Args:
+        root: Folder that holds the data; ``embedded`` for the drawn stand-in.
+        batch_size: Training images in a batch on each device; the last partial batch of an epoch is dropped.
+        test_batch_size: Images in a batch of validation, test and prediction on each device; as ``batch_size`` if null.
+        num_workers: Processes that gather batches; 0 is fastest, a batch is one indexed copy.
+        seed: Seed of order and augmentation; the run's if null.
+        augmentation: Of training images: ``jitter_flip`` (the paper's: colour jitter and horizontal flip), ``flip`` or
+            ``none``.
+        jitter: Strengths of the colour jitter.
+        train_noise: Noise on training images, anew each time, after the other augmentation (the paper's Table 3).
+        test_noise: Noise on test and validation images. It is drawn once, the same for every run, so that all networks see
+            one noisy test set whatever their batch size and number of devices.
+        hold_out: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for every
+            seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
+        on_device: Keep the images on the training device: the fastest for a GPU with memory to spare.
+    """
+
+    embedded_classes: int = 10
+    """Number of classes of the embedded stand-in: 10 or 100."""
+
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 128,
+        test_batch_size: int | None = None,
+        num_workers: int = 0,
+        seed: int | None = None,
+        augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
+        jitter: JitterStrength = JitterStrength(),
+        train_noise: Noise | None = None,
+        test_noise: Noise | None = None,
+        hold_out: float = 0.0,
+        on_device: bool = False,
+    ) -> None:
+        super().__init__(root, batch_size, test_batch_size, num_workers, seed)
+        if not 0 <= hold_out < 1:
+            raise UserError(f"data.hold_out is {hold_out}: it must be a share in [0, 1)")
+        if on_device and num_workers:
+            raise UserError(
+                f"data.on_device needs data.num_workers 0, not {num_workers}: no process has to load anything"
+            )
+        self.augmentation = augmentation
+        self.jitter = jitter
+        self.train_noise = train_noise
+        self.test_noise = test_noise
+        self.hold_out = hold_out
+        self.on_device = on_device
+
+    @abstractmethod
+    def read(self) -> ImageSplits:
+        """Read both splits from ``root_folder()``.
+
+        Raises:
+            UserError: Something is missing or can't be read.
+        """
+
+    def read_embedded(self) -> ImageSplits:
+        """Return the drawn stand-in."""
+        train, test, names = draw_shapes(self.embedded_classes)
+        return ImageSplits(LabelledImages(*train), LabelledImages(*test), names)
+
+    def load(self) -> None:
+        """Read, split, and put the arrays where batches are gathered from."""
+        splits = self.read_embedded() if self.root == EMBEDDED else self.read()
+        self.class_names = splits.class_names
+        train, test = splits.train, splits.test
+        validation = test
+        self.mean, self.std = channel_statistics(train.images)
+        if self.hold_out:
+            kept, held_out = split_by_class(train.targets, self.hold_out)
+            train, validation = train.subset(kept), train.subset(held_out)
+        if self.test_noise is not None:
+            noisy_test = with_noise(test, self.test_noise, "test_noise")
+            validation = noisy_test if validation is test else with_noise(validation, self.test_noise, "val_noise")
+            test = noisy_test
+        device = self.device if self.on_device else torch.device("cpu")
+        self.train_set = ImageArray(train, device)
+        self.test_set = ImageArray(test, device)
+        self.val_set = self.test_set if validation is test else ImageArray(validation, device)
+
+    @staticmethod
+    def collate(samples: Any) -> Any:
+        """Return what ``ImageArray`` gathered: it already is a batch."""
+        return samples
+
+    def augment_batch(self, batch: Batch) -> Batch:
+        """Return randomly changed training images, float [B, 3, H, W] in 0..1."""
+        images, targets = batch
+        if self.augmentation != "none":
+            images, _ = flip_horizontally(images)
+        images = to_float(images)
+        if self.augmentation == "jitter_flip" and images.shape[1] == 3:
+            images = jitter_colors(images, self.jitter)
+        elif self.augmentation == "jitter_flip":
+            # Grey images have neither hue nor saturation.
+            grey = JitterStrength(self.jitter.brightness, self.jitter.contrast, saturation=0.0, hue=0.0)
+            images = jitter_colors(images.repeat(1, 3, 1, 1), grey)
+        if self.train_noise is not None:
+            images = self.train_noise(images)
+        return images, targets
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return normalised float images [B, 3, H, W] and classes long [B]."""
+        images, targets = batch
+        images = to_float(images)
+        mean, std = self.mean.to(images.device), self.std.to(images.device)
+        return images.sub(mean).div_(std).expand(-1, 3, -1, -1), targets
+
+    def _pin_memory(self) -> bool:
+        return super()._pin_memory() and not self.on_device
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Return float images in 0..1 of uint8 ones; float ones as they are."""
+    return images if images.is_floating_point() else images.float().div_(255)
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation by channel, each [C, 1, 1], of uint8 images [N, C, H, W] scaled to 0..1."""
+    total = torch.zeros(images.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for chunk in images.split(_CHUNK):
+        values = chunk.float().div_(255)
+        total += values.sum(dim=(0, 2, 3)).double()
+        squares += values.square_().sum(dim=(0, 2, 3)).double()
+    count = images.numel() / images.shape[1]
+    mean = total / count
+    # A channel without any spread (an all-black channel) would divide by 0.
+    std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
+    return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
+
+
+def split_by_class(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Return the indices that are kept and those held out: a share of each class, the same for every run's seed.
+
+    Raises:
+        UserError: The share leaves nothing to hold out or nothing to train on.
+    """
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(derive_seed(0, "hold_out")))
+    chosen = torch.zeros(len(targets), dtype=torch.bool)
+    for label in targets.unique().tolist():
+        members = order[targets[order] == label]
+        chosen[members[: round(share * len(members))]] = True
+    if not chosen.any() or chosen.all():
+        raise UserError(f"data.hold_out {share} leaves no image to {'train on' if chosen.all() else 'validate on'}")
+    return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
+
+
+def with_noise(data: LabelledImages, noise: Noise, key: str) -> LabelledImages:
+    """Return a noisy copy, the same for every run."""
+    generator = torch.Generator().manual_seed(derive_seed(0, key))
+    chunks = [noise(to_float(chunk), generator).mul_(255).round_().byte() for chunk in data.images.split(_CHUNK)]
+    return LabelledImages(torch.cat(chunks), data.targets)
+
+
+def check_labels(targets: Tensor, class_names: list[str], where: str) -> None:
+    """Raise a ``UserError`` for the first class number outside of the class names."""
+    wrong = torch.nonzero((targets < 0) | (targets >= len(class_names))).flatten()
+    if len(wrong):
+        index = int(wrong[0])
+        raise UserError(
+            f"{where}: label {int(targets[index])} of image {index} is out of range: there are {len(class_names)} classes, 0 to "
+            f"{len(class_names) - 1}"
+        )

@@ -166,8 +166,11 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 def t_test_power(effect: float, n: int, alpha: float) -> float:
     """Return the power of a two-sided one-sample (paired) t-test at the standardised effect ``effect``."""
     critical = special.stdtrit(n - 1, 1 - alpha / 2)
-    shift = effect * math.sqrt(n)
-    return float(1 - special.nctdtr(n - 1, shift, critical) + special.nctdtr(n - 1, shift, -critical))
+    shift = abs(effect) * math.sqrt(n)
+    below, wrong_side = special.nctdtr(n - 1, shift, [critical, -critical])
+    if math.isnan(below):  # the fast function gives up far from the centre
+        below = stats.nct.cdf(critical, n - 1, shift)
+    return float(1 - below + (0.0 if math.isnan(wrong_side) else wrong_side))
 
 
 def seeds_needed(paired: Paired, *, alpha: float, power: float = POWER, maximum: int = MAX_SEEDS) -> int | None:

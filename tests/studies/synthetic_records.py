@@ -1,0 +1,88 @@
+"""Records as runs write them, drawn from seeded distributions: what the report's tests are about."""
+
+from itertools import product
+
+import numpy as np
+
+from lpflu_bench.studies.report_spec import Metric, ReportSpec
+
+FUNCTIONS = ["relu", "mish", "pflu", "smu", "gish", "lpflu"]
+TOP1, TOP5 = Metric("top1_error"), Metric("top5_error")
+EFFECTS = {"relu": 1.4, "mish": 0.4, "pflu": 0.1, "smu": 0.5, "gish": 1.5, "lpflu": 0.0}
+
+
+def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf", epochs=80, curve=True, **axes):
+    """One finished classification run with this top-1 error."""
+    return {
+        "schema": 1,
+        "status": "finished",
+        "error": None,
+        "failed_at": None,
+        "task": task,
+        "kind": "classification",
+        "network": network,
+        "activation": activation,
+        "activation_settings": {},
+        "seed": seed,
+        "cell": {"task": task, "activation": activation, "seed": seed, **axes},
+        "metrics": {"top1_error": round(value, 2), "top5_error": round(value / 3, 2)},
+        "num_test_samples": 10000,
+        "parameters": 5_600_000,
+        "epochs": epochs,
+        "steps": epochs * 390,
+        "batch_size": 128,
+        "precision": "32-true",
+        "train": {
+            "seconds": 1000.0 + len(activation),
+            "images_per_second": 4000.0 + 40 * seed - 100 * len(activation),
+            "peak_memory_mb": 1000,
+        },
+        "test": {"seconds": 3.0, "images_per_second": 9000.0, "peak_memory_mb": 500},
+        "curve": [
+            {
+                "epoch": epoch,
+                "step": epoch * 390,
+                "train_loss": 4.0 / epoch,
+                "val_top1_error": value + 60 / epoch + 0.3 * np.sin(seed + epoch),
+            }
+            for epoch in range(1, 13)
+        ]
+        if curve
+        else [],
+        "placement": {"replaced": 57, "kept": 14, "slopes": {"ema": 44, "fixed": 13}, "layers": [{"path": "stem"}]},
+        "config": {
+            "seed_everything": seed,
+            "model": {"class_path": "Classification", "init_args": {"activation": activation, "betas": [0.9, 0.999]}},
+            "trainer": {"max_epochs": epochs},
+            **{"axis": axes},
+        },
+        "config_hash": f"{activation}-{seed}-{'-'.join(map(str, axes.values()))}",
+        "environment": {"lpflu_bench": "0.1.0", "commit": "abcdef1234567890", "torch": "2.15", "device": "NVIDIA H100"},
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "finished_at": "2026-01-01T01:00:00+00:00",
+    }
+
+
+def grid(seeds=5, sd=0.25, *, functions=FUNCTIONS, base=31.3, effects=EFFECTS, rng_seed=0, **axes):
+    """Every combination of functions, seeds and the values of each axis; the seeds' own effect is common to all."""
+    rng = np.random.default_rng(rng_seed)
+    records = []
+    for number, values in enumerate(product(*axes.values())):
+        common = rng.normal(0, 0.3, seeds)
+        for activation, seed in product(functions, range(seeds)):
+            value = base + 1.5 * number + effects[activation] + common[seed] + rng.normal(0, sd)
+            records.append(record(activation, seed, value, **dict(zip(axes, values, strict=True))))
+    return records
+
+
+def spec(axes=(), **changes):
+    """A report on top-1 and top-5 error with LPFLU as the reference."""
+    settings = {
+        "name": "table1",
+        "title": "Table 1: optimisers",
+        "description": "RegNetY-800MF on CIFAR-100, six functions, Adam and SGD.",
+        "reference": "lpflu",
+        "axes": tuple(axes),
+        "metrics": (TOP1, TOP5),
+    }
+    return ReportSpec(**(settings | changes))

@@ -1,9 +1,9 @@
 """Random changes of image batches on the device, with parameters drawn for each image.
 
 Everything takes and returns float images [B, 3, H, W] in 0..1 and draws from torch's global generators, which
-``BenchDataModule.on_after_batch_transfer`` seeds for each batch. Parameters are drawn on the CPU, so that they are the same on
-every device, and travel there in one copy. kornia's ``ColorJiggle`` does the same at about an eighth of the speed on a
-CPU, where a small network's step would wait for it (`benchmarks/pipeline.py` measures both).
+``BenchDataModule.on_after_batch_transfer`` seeds for each batch. Parameters are drawn on the CPU, so that they are the same
+on every device, and travel there in one copy. kornia's ``ColorJiggle`` does the same with several times as many passes
+over the images; on a CPU a small network's step would wait for it (`benchmarks/pipeline.py` measures both).
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from lpflu_bench.errors import UserError
 
 # ITU-R BT.601 luma as torchvision's `rgb_to_grayscale` rounds it.
 _LUMA = (0.2989, 0.587, 0.114)
@@ -20,8 +22,8 @@ _LUMA = (0.2989, 0.587, 0.114)
 class JitterStrength:
     """Strengths of the colour jitter, with torchvision's meaning. 0 leaves that property alone.
 
-    The paper names a "random colour-space transformation" without strengths; these are a choice, the ones that MoCo v2 and
-    many ImageNet recipes use.
+    The paper names a "random colour-space transformation" without strengths; these are a choice, the ones
+    that MoCo v2 and many ImageNet recipes use.
 
     Args:
         brightness: factor drawn from [max(0, 1 - s), 1 + s] for each image.
@@ -38,7 +40,7 @@ class JitterStrength:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value <= (0.5 if name == "hue" else float("inf")):
-                raise ValueError(f"jitter.{name} is {value}: it must be {'in [0, 0.5]' if name == 'hue' else '>= 0'}")
+                raise UserError(f"jitter.{name} is {value}: it must be {'in [0, 0.5]' if name == 'hue' else '>= 0'}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class Noise:
     Args:
         kind: ``gaussian`` adds a normal deviate to each value; ``salt_and_pepper`` makes a pixel black or white;
             ``impulse`` replaces single values by uniform ones.
-        strength: gaussian: the standard deviation; else the share of pixels (values) that are hit. The paper's Table 3 has
-            N(0, 0.1) and does not say whether 0.1 is the standard deviation (0.1 here) or the variance (0.316 here).
+        strength: gaussian: the standard deviation; else the share of pixels (values) that are hit. The paper's
+            Table 3 has N(0, 0.1) and does not say whether 0.1 is the standard deviation (then it is 0.1 here) or the
+            variance (0.316 here).
     """
 
     kind: Literal["gaussian", "salt_and_pepper", "impulse"] = "gaussian"
@@ -57,7 +60,7 @@ class Noise:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= (float("inf") if self.kind == "gaussian" else 1):
-            raise ValueError(
+            raise UserError(
                 f"noise strength {self.strength}: {'>= 0' if self.kind == 'gaussian' else 'in [0, 1]'} expected"
             )
 
@@ -142,8 +145,8 @@ def _blend_(images: Tensor, factor: Tensor, other: Tensor) -> Tensor:
 def adjust_hue_(images: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue of each image [B, 3, H, W] by its shift [B] (in turns of the colour circle), in place.
 
-    Value and saturation stay, so only the hue is computed, and no HSV image: with the largest value v, the smallest m and
-    hue h in sixths, red = m + (v - m) clamp(|h - 3| - 1, 0, 1), green and blue likewise from |h - 2| and |h - 4|.
+    Value and saturation stay, so only the hue is computed, and no HSV image: with the largest value v, the smallest
+    m and hue h in sixths, red = m + (v - m) clamp(|h - 3| - 1, 0, 1), green and blue likewise from |h - 2| and |h - 4|.
     """
     red, green, blue = images.unbind(1)
     largest = torch.maximum(torch.maximum(red, green), blue)

@@ -36,7 +36,7 @@ class BenchDataModule(LightningDataModule, ABC):
     """What is expected where under ``root``, and how to get it (shown to the user when something is missing)."""
 
     official_sizes: ClassVar[tuple[int, int] | None] = None
-    """Numbers of training and test samples of the whole set, where it has an official one (`lpflu-bench data check`)."""
+    """Numbers of training and test samples of the whole set, if it has official ones (for `lpflu-bench data check`)."""
 
     class_names: list[str]
     train_set: Dataset[Any]

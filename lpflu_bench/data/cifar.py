@@ -20,7 +20,7 @@ _ALLOWED = {
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, strings, numbers and arrays, and refuses to call anything else: a pickle is a program."""
+    """Reads dictionaries, lists, strings, numbers and arrays and refuses anything else: a pickle is a program."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -111,7 +111,8 @@ class _CIFAR(SmallImages):
                 or not len(data)
             ):
                 raise UserError(
-                    f"{path}: 'data' must be uint8 [N, {_PIXELS}] and '{self.label_key}' a list of N labels; fetch it again"
+                    f"{path}: 'data' must be uint8 [N, {_PIXELS}] and '{self.label_key}' a list of N labels; "
+                    "fetch it again"
                 )
             labels_tensor = torch.tensor(labels, dtype=torch.long)
             check_labels(labels_tensor, names, str(path))
@@ -130,8 +131,9 @@ class CIFAR100(_CIFAR):
     """
 
     layout = (
-        "Expected: DIR/cifar-100-python/{train,test,meta} (the folder inside of "
-        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz) with --data.root DIR; --data.download true fetches it"
+        "Expected: DIR/cifar-100-python/{train,test,meta} (the folder in "
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz) with --data.root DIR; "
+        "--data.download true fetches it"
     )
     official_sizes = (50_000, 10_000)
     embedded_classes = 100
@@ -153,8 +155,9 @@ class CIFAR10(_CIFAR):
     """
 
     layout = (
-        "Expected: DIR/cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta} (the folder inside of "
-        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz) with --data.root DIR; --data.download true fetches it"
+        "Expected: DIR/cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta} (the folder in "
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz) with --data.root DIR; "
+        "--data.download true fetches it"
     )
     official_sizes = (50_000, 10_000)
     folder = "cifar-10-batches-py"

@@ -64,4 +64,4 @@ class FashionMNIST(SmallImages):
             split = LabelledImages(data.data.unsqueeze(1), data.targets.long())
             check_labels(split.targets, names, f"{root / 'FashionMNIST' / 'raw'} ({'train' if train else 't10k'})")
             splits.append(split)
-        return ImageSplits(*splits, names)
+        return ImageSplits(splits[0], splits[1], names)

@@ -19,10 +19,10 @@ _CHUNK = 64  # images a thread decodes in one go
 
 
 class ImageFolder(SmallImages):
-    """Images in ``train/<class>/*`` and ``test/<class>/*``, decoded once, resized to a square and kept as uint8 in memory.
+    """Images in ``train/<class>/*`` and ``test/<class>/*``: decoded once, made square, kept as uint8 in memory.
 
-    Classes are numbered in the order of their folders' names. Memory: 3 x image_size x image_size bytes an image (60,000 at
-    32 pixels: 184 MB; 10,000 at 224: 1.5 GB).
+    Classes are numbered in the order of their folders' names. Memory: 3 x image_size x image_size bytes an image
+    (60,000 at 32 pixels: 184 MB; 10,000 at 224: 1.5 GB).
 
     Args:
         root: Folder that holds ``train`` and ``test``; ``embedded`` for drawn shapes in its place.

@@ -16,6 +16,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.seeding import derive_seed
 
 Batch = tuple[Tensor, Tensor]
+_DEFAULT_JITTER = JitterStrength()
 _CHUNK = 4096  # images converted to float at once
 
 
@@ -65,8 +66,8 @@ class ImageArray(Dataset[Batch]):
 class SmallImages(BenchDataModule):
     """Base of the classification sets that fit into memory. A subclass implements ``read`` alone.
 
-    Batches are images, float [B, 3, H, W] normalised with mean and standard deviation of the training images by channel, and
-    classes, long [B]. With ``root: embedded`` the project's own drawn shapes stand in for the set.
+    Batches are images, float [B, 3, H, W] normalised by channel with mean and standard deviation of the training images,
+    and classes, long [B]. With ``root: embedded`` the project's own drawn shapes stand in for the set.
 
     Args:
         root: Folder that holds the data; ``embedded`` for the drawn stand-in.
@@ -78,10 +79,10 @@ class SmallImages(BenchDataModule):
             ``none``.
         jitter: Strengths of the colour jitter.
         train_noise: Noise on training images, anew each time, after the other augmentation (the paper's Table 3).
-        test_noise: Noise on test and validation images. It is drawn once, the same for every run, so that all networks see
-            one noisy test set whatever their batch size and number of devices.
-        hold_out: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for every
-            seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
+        test_noise: Noise on test and validation images. It is drawn once, the same for every run, so that all
+            networks see one noisy test set whatever their batch size and number of devices.
+        hold_out: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for
+            every seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
         on_device: Keep the images on the training device: the fastest for a GPU with memory to spare.
     """
 
@@ -96,7 +97,7 @@ class SmallImages(BenchDataModule):
         num_workers: int = 0,
         seed: int | None = None,
         augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
-        jitter: JitterStrength = JitterStrength(),
+        jitter: JitterStrength = _DEFAULT_JITTER,
         train_noise: Noise | None = None,
         test_noise: Noise | None = None,
         hold_out: float = 0.0,
@@ -189,7 +190,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation by channel, each [C, 1, 1], of uint8 images [N, C, H, W] scaled to 0..1."""
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for chunk in images.split(_CHUNK):
+    for chunk in torch.split(images, _CHUNK):
         values = chunk.float().div_(255)
         total += values.sum(dim=(0, 2, 3)).double()
         squares += values.square_().sum(dim=(0, 2, 3)).double()
@@ -208,7 +209,7 @@ def split_by_class(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(derive_seed(0, "hold_out")))
     chosen = torch.zeros(len(targets), dtype=torch.bool)
-    for label in targets.unique().tolist():
+    for label in torch.unique(targets).tolist():
         members = order[targets[order] == label]
         chosen[members[: round(share * len(members))]] = True
     if not chosen.any() or chosen.all():
@@ -219,7 +220,7 @@ def split_by_class(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
 def with_noise(data: LabelledImages, noise: Noise, key: str) -> LabelledImages:
     """Return a noisy copy, the same for every run."""
     generator = torch.Generator().manual_seed(derive_seed(0, key))
-    chunks = [noise(to_float(chunk), generator).mul_(255).round_().byte() for chunk in data.images.split(_CHUNK)]
+    chunks = [noise(to_float(chunk), generator).mul_(255).round_().byte() for chunk in torch.split(data.images, _CHUNK)]
     return LabelledImages(torch.cat(chunks), data.targets)
 
 
@@ -229,6 +230,6 @@ def check_labels(targets: Tensor, class_names: list[str], where: str) -> None:
     if len(wrong):
         index = int(wrong[0])
         raise UserError(
-            f"{where}: label {int(targets[index])} of image {index} is out of range: there are {len(class_names)} classes, 0 to "
-            f"{len(class_names) - 1}"
+            f"{where}: label {int(targets[index])} of image {index} is out of range: there are {len(class_names)} "
+            f"classes, 0 to {len(class_names) - 1}"
         )

@@ -19,8 +19,8 @@ def draw_shapes(
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[str]]:
     """Draw the set: the same images on every machine of a kind, about half a second.
 
-    One shape an image at a random place, size and angle, in a random colour on a background with a random gradient, under
-    noise of a random strength. With 10 classes the colour says nothing; with 100 a class is a shape in one of ten hues.
+    One shape an image at a random place, size and angle, in a random colour on a background with a random gradient,
+    under noise of a random strength. With 10 classes the colour says nothing; with 100 a class is a shape in one of ten hues.
 
     Args:
         num_classes: 10 (shapes) or 100 (shape and colour).

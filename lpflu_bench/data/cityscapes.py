@@ -1,6 +1,5 @@
 """Cityscapes, and any street (or other) scenes in its layout."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +11,7 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
 from lpflu_bench.data.image_cache import CacheMode, read_image
 from lpflu_bench.data.segmentation_labels import label_table
-from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes, as_read
+from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes
 from lpflu_bench.data.synthetic_cityscapes import SCENES_NAME, draw_scenes
 from lpflu_bench.errors import UserError
 
@@ -106,13 +105,13 @@ class Cityscapes(BenchDataModule):
             ``{classes: {NAME: ID or [IDS], ...}, ignore: [IDS]}``.
         size: height and width that images are resized to, for training and for the network at test.
         crop_size: height and width of the random crop that is trained on, out of ``size``; null trains on whole images.
-        augmentation: of training images: ``jitter_flip`` (colour jitter and horizontal flip), ``flip`` or ``none``; crops are
-            taken in any case.
+        augmentation: of training images: ``jitter_flip`` (colour jitter and horizontal flip), ``flip`` or ``none``;
+            crops are taken in any case.
         jitter: strengths of the colour jitter.
         train_split: folder of the training scenes.
         test_split: folder of the test scenes.
-        cache: ``memory`` or ``disk`` keeps ``size`` x 4 bytes a training scene, and ``size`` x 3 bytes and its mask a test
-            scene (Cityscapes at 512 x 1024: 6.2 GB and 1.8 GB); ``none`` decodes in every epoch.
+        cache: ``memory`` or ``disk`` keeps ``size`` x 4 bytes a training scene, and ``size`` x 3 bytes and its mask a
+            test scene (Cityscapes at 512 x 1024: 6.2 GB and 1.8 GB); ``none`` decodes in every epoch.
         cache_dir: folder of a cache on disk; ``~/.cache/lpflu_bench`` if null.
         kwargs: see :class:`BenchDataModule`.
 
@@ -121,12 +120,11 @@ class Cityscapes(BenchDataModule):
     """
 
     layout: ClassVar[str] = (
-        "Cityscapes is leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and gtFine/{train,val}/CITY/*_gtFine_labelIds.png, "
+        "Cityscapes has leftImg8bit/{train,val}/CITY/*_leftImg8bit.png, gtFine/{train,val}/CITY/*_gtFine_labelIds.png, "
         "from leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com"
     )
 
     official_sizes: ClassVar[tuple[int, int] | None] = (2975, 500)
-    collate: ClassVar[Callable[[list[Any]], Any] | None] = staticmethod(as_read)
 
     def __init__(
         self,
@@ -135,7 +133,7 @@ class Cityscapes(BenchDataModule):
         size: tuple[int, int] = (512, 1024),
         crop_size: tuple[int, int] | None = (256, 512),
         augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
-        jitter: JitterStrength = JitterStrength(),
+        jitter: JitterStrength = JitterStrength(),  # noqa: B008
         train_split: str = "train",
         test_split: str = "val",
         cache: CacheMode = "none",
@@ -179,6 +177,11 @@ class Cityscapes(BenchDataModule):
         self.class_names = self.labels.class_names
         self.train_set = TrainingScenes(train, **settings)
         self.val_set = self.test_set = TestScenes(test, **settings)
+
+    @staticmethod
+    def collate(samples: Any) -> Any:
+        """Return what the data set has read: it already is a batch."""
+        return samples
 
     def augment_batch(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Crop, mirror and jitter a training batch."""

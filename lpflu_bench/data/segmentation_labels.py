@@ -15,7 +15,7 @@ IGNORE = 255
 _UNKNOWN = 254
 _MOST_CLASSES = 254
 
-# https://github.com/mcordts/cityscapesScripts, helpers/labels.py: id, name of the 19 classes in the order of their train ids.
+# https://github.com/mcordts/cityscapesScripts, helpers/labels.py: the 19 classes in the order of their train ids.
 _CITYSCAPES_CLASSES = {
     "road": 7,
     "sidewalk": 8,
@@ -87,9 +87,9 @@ def label_table(labels: str | Mapping[str, Any]) -> LabelTable:
     """Return the table of a name, or your own.
 
     Args:
-        labels: ``cityscapes19``, ``cityscapes20``, or a mapping with ``classes`` (name of the class: its id, or a list of
-            ids, in the order of the class indices) and, where some ids are neither trained on nor scored, ``ignore`` (a
-            list of ids). An id that is in neither is an error where it is met.
+        labels: ``cityscapes19``, ``cityscapes20``, or a mapping with ``classes`` (name of the class: its id, or a list
+            of ids; in the order of the class indices) and, where some ids are neither trained on nor scored, ``ignore``
+            (a list of ids). An id that is in neither is an error where it is met.
 
     Raises:
         UserError: no such table, or the mapping is not as described.
@@ -110,9 +110,7 @@ def label_table(labels: str | Mapping[str, Any]) -> LabelTable:
     for index, (name, ids) in [*enumerate(classes.items()), (IGNORE, ("ignore", labels.get("ignore") or []))]:
         for label_id in [ids] if isinstance(ids, int) else ids:
             if isinstance(label_id, bool) or not isinstance(label_id, int) or not 0 <= label_id <= 255:
-                raise UserError(
-                    f"data.labels: {name}: {label_id!r} is no label id; ids are whole numbers from 0 to 255"
-                )
+                raise UserError(f"data.labels: {name}: {label_id!r} is no label id (a whole number, 0 to 255)")
             if lookup[label_id] != _UNKNOWN:
                 raise UserError(f"data.labels: {name}: the id {label_id} is given twice")
             lookup[label_id] = index

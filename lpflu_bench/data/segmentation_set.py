@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -194,17 +193,10 @@ class TestScenes(_SceneSet):
             )
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        if self._masks is None:
-            masks = [self.decode.label(i) for i in indices]
-        else:
-            masks = list(self._masks[indices])
+        cached = self._masks
+        masks = [self.decode.label(i) for i in indices] if cached is None else list(cached[indices])
         return self._images[indices], masks
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         images, masks = self.__getitems__([index])
         return images[0], masks[0]
-
-
-def as_read(batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
-    """Return the batch as a data set has read it: it is collated already."""
-    return batch

@@ -34,23 +34,23 @@ class _Scene:
         self.rng = rng
         self.picture = Image.new("RGB", (WIDTH, HEIGHT))
         self.label = Image.new("L", (WIDTH, HEIGHT))
-        self._pens = ImageDraw.Draw(self.picture), ImageDraw.Draw(self.label)
+        self._drawing, self._ids = ImageDraw.Draw(self.picture), ImageDraw.Draw(self.label)
 
     def _color(self, label_id: int) -> tuple[int, ...]:
         drawn = np.array(_COLORS[label_id]) + self.rng.normal(0.0, _COLOR_SPREAD, 3)
         return tuple(int(c) for c in drawn.clip(0, 255))
 
     def rectangle(self, label_id: int, x0: float, y0: float, x1: float, y1: float) -> None:
-        for pen, fill in zip(self._pens, (self._color(label_id), label_id), strict=True):
-            pen.rectangle((x0, y0, x1, y1), fill=fill)
+        self._drawing.rectangle((x0, y0, x1, y1), fill=self._color(label_id))
+        self._ids.rectangle((x0, y0, x1, y1), fill=label_id)
 
     def ellipse(self, label_id: int, x0: float, y0: float, x1: float, y1: float) -> None:
-        for pen, fill in zip(self._pens, (self._color(label_id), label_id), strict=True):
-            pen.ellipse((x0, y0, x1, y1), fill=fill)
+        self._drawing.ellipse((x0, y0, x1, y1), fill=self._color(label_id))
+        self._ids.ellipse((x0, y0, x1, y1), fill=label_id)
 
     def polygon(self, label_id: int, *corners: tuple[float, float]) -> None:
-        for pen, fill in zip(self._pens, (self._color(label_id), label_id), strict=True):
-            pen.polygon(corners, fill=fill)
+        self._drawing.polygon(corners, fill=self._color(label_id))
+        self._ids.polygon(corners, fill=label_id)
 
     def pixels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return the picture with noise, uint8 [H, W, 3], and the label ids, uint8 [H, W]."""

@@ -31,18 +31,18 @@ def class_ious(confusion: Tensor) -> Tensor:
 class SegmentationModule(BenchModule):
     """A U-Net trained with cross-entropy and scored by mean IoU and pixel accuracy, in percent.
 
-    Scores come from one confusion matrix over all pixels of the set that are not ignored, at the labels' own resolution:
-    logits are resized bilinearly to the label's size, the class is the largest of the resized logits.
+    Scores come from one confusion matrix over all pixels of the set that are not ignored, at the labels' own
+    resolution: logits are resized bilinearly to the label's size, the class is the largest of the resized logits.
 
     - ``miou``: mean IoU over the classes; one that is neither in the labels nor in the predictions is left out.
-    - ``miou_<C-1>`` (``miou_19``), with ``other_class``: the mean of the same IoUs without that class. A pixel of the other
-      class that is taken for one of the C-1 still counts against that one.
+    - ``miou_<C-1>`` (``miou_19``), with ``other_class``: the mean of the same IoUs without that class. A pixel of the
+      other class that is taken for one of the C-1 still counts against that one.
     - ``pixel_accuracy``: share of the pixels that are right.
 
     Args:
         num_classes: number of classes.
-        encoder_name: encoder of segmentation_models_pytorch, trained from scratch. The default is plain 3 x 3 convolutions
-            with batch norm, as the original U-Net's (plus the norm); ``resnet34`` has residual blocks.
+        encoder_name: encoder of segmentation_models_pytorch, trained from scratch. The default is plain 3 x 3
+            convolutions as in the original U-Net, with batch norm added; ``resnet34`` has residual blocks.
         ignore_index: mask value of pixels that are neither trained on nor scored.
         other_class: the class index of "everything else", where the task has such a class.
         per_class: report each class's IoU too.
@@ -70,9 +70,7 @@ class SegmentationModule(BenchModule):
         **kwargs: Any,
     ) -> None:
         if other_class is not None and not 0 <= other_class < num_classes:
-            raise UserError(
-                f"model.other_class is {other_class}: with {num_classes} classes it is at most {num_classes - 1}, or null"
-            )
+            raise UserError(f"model.other_class is {other_class}: it must be null, or 0 to {num_classes - 1}")
         self._build = (num_classes, encoder_name)
         self._ignore_index = ignore_index
         super().__init__(**kwargs)

@@ -1,0 +1,93 @@
+"""Images with boxes as a data set that is read in whole batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional as TF
+
+from lpflu_bench.data.boxes import PackedTargets
+from lpflu_bench.data.image_cache import CacheMode, ImageCache, ImageFileError, fingerprint, read_image
+from lpflu_bench.data.voc_annotations import Annotation
+
+Batch = tuple[Tensor, PackedTargets]
+
+
+class _Decode:
+    """Decoder of item ``i``: a class, because a cache hands it to worker processes."""
+
+    def __init__(self, annotations: Sequence[Annotation], image_size: int) -> None:
+        self.annotations, self.image_size = annotations, image_size
+
+    def __call__(self, index: int) -> Tensor:
+        annotation = self.annotations[index]
+        image = read_image(annotation.image)
+        height, width = image.shape[1:]
+        if (height, width) != (annotation.height, annotation.width):
+            raise ImageFileError(
+                f"{annotation.image}: the image is {width}x{height} pixels, "
+                f"its annotation says {annotation.width}x{annotation.height}"
+            )
+        resized: Tensor = TF.resize(image, [self.image_size, self.image_size], antialias=True)
+        return resized
+
+
+class DetectionSet(Dataset[Batch]):
+    """Images uint8 [B, 3, S, S] and their objects, with the boxes in the resized image's pixels.
+
+    Args:
+        annotations: of the images.
+        image_size: S; both sides are resized to it, whatever the image's aspect ratio (as SSD does).
+        with_difficult: whether difficult objects are part of the targets.
+        difficult_is_crowd: whether those that are get marked as crowd, which is ignored in scoring.
+        cache: where decoded images are kept (see :class:`ImageCache`): ``len(annotations) * 3 * S * S`` bytes.
+        cache_dir: folder of a cache on disk.
+    """
+
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        image_size: int,
+        *,
+        with_difficult: bool,
+        difficult_is_crowd: bool = False,
+        cache: CacheMode = "none",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.annotations = list(annotations)
+        scales = [image_size / torch.tensor([a.width, a.height, a.width, a.height]) for a in annotations]
+        kept = [torch.ones_like(a.difficult) if with_difficult else ~a.difficult for a in annotations]
+        self.boxes = [a.boxes[keep] * scale for a, keep, scale in zip(annotations, kept, scales, strict=True)]
+        self.labels = [a.labels[keep] for a, keep in zip(annotations, kept, strict=True)]
+        self.iscrowd = [
+            (a.difficult[keep] & difficult_is_crowd).long() for a, keep in zip(annotations, kept, strict=True)
+        ]
+        self.sizes = torch.tensor([[a.height, a.width] for a in annotations])
+        self.images = ImageCache(
+            _Decode(self.annotations, image_size),
+            len(annotations),
+            (3, image_size, image_size),
+            mode=cache,
+            folder=cache_dir,
+            key=fingerprint((a.image for a in annotations), image_size) if cache == "disk" else "",
+        )
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return a whole batch: one copy out of the cache, and its objects in one tensor."""
+        labels = [self.labels[i] for i in indices]
+        counts = tuple(len(each) for each in labels)
+        targets = PackedTargets(
+            boxes=torch.cat([self.boxes[i] for i in indices]),
+            labels=torch.cat(labels),
+            iscrowd=torch.cat([self.iscrowd[i] for i in indices]),
+            image_index=torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)),
+            counts=counts,
+            image_id=torch.tensor(indices),
+            size=self.sizes[list(indices)],
+        )
+        return self.images[indices], targets

@@ -1,0 +1,151 @@
+"""Object detection: SSDLite with SSD's losses, COCO mAP."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.modules.box_map import Backend, BoxMAP
+from lpflu_bench.networks.ssdlite import build_ssdlite
+
+Boxes = dict[str, Tensor]
+Batch = tuple[Tensor, list[Boxes]]
+
+
+class DetectionModule(BenchModule):
+    """SSDLite320-MobileNetV3-Large trained with SSD's losses and scored by COCO's mean average precision, in percent.
+
+    - ``map``: mean over the classes and the IoU thresholds 0.50, 0.55, ... 0.95; ``map_50``, ``map_75`` at one of them.
+      Classes without an object in the test set are left out. Objects marked ``iscrowd`` are neither to be found nor
+      wrong to be found.
+    - ``map_<class>``, with ``per_class``: each class's ``map``.
+
+    Boxes are scored in the pixels of the original images, as COCO's evaluation has them. Stretching an image's axes
+    does not change any IoU, so these scores are the same in the network's pixels.
+
+    The network takes images of the size the data module gives them (the paper and the name: 320); its default boxes are
+    relative to it.
+
+    Args:
+        num_classes: number of classes, without the background.
+        reduced_tail: whether the backbone's last stage has half the channels (1.62 M instead of 2.97 M feature
+            parameters), which torchvision does silently when no pretrained backbone is loaded.
+        per_class: report each class's mAP too.
+        backend: what computes mAP: ``faster_coco_eval``, or ``pycocotools`` (the same numbers, slower).
+        kwargs: see :class:`BenchModule`.
+    """
+
+    kind: ClassVar[str] = "detection"
+    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
+        "map": "higher",
+        "map_50": "higher",
+        "map_75": "higher",
+    }
+    headline: ClassVar[tuple[str, ...]] = ("map",)
+
+    def __init__(
+        self,
+        num_classes: int,
+        reduced_tail: bool,
+        per_class: bool = False,
+        backend: Backend = "faster_coco_eval",
+        **kwargs: Any,
+    ) -> None:
+        self._build = (num_classes, reduced_tail)
+        self._metric_settings: tuple[Backend, bool] = (backend, per_class)
+        super().__init__(**kwargs)
+
+    @property
+    def network_name(self) -> str:
+        """The detector's name."""
+        return "ssdlite320_mobilenet_v3_large"
+
+    def build_network(self) -> nn.Module:
+        """Return the detector, with default boxes and box arithmetic in float32 under any precision."""
+        num_classes, reduced_tail = self._build
+        network = build_ssdlite(num_classes + 1, reduced_tail=reduced_tail)
+        # torchvision computes default boxes and decodes predictions in the features' type. bfloat16 has 8 bits: at 320
+        # pixels that would round every box to 2 pixels.
+        network.get_submodule("anchor_generator").register_forward_pre_hook(_default_boxes_in_float32)
+        network.get_submodule("head").register_forward_hook(_predictions_in_float32)
+        return network
+
+    def build_metrics(self) -> BoxMAP:
+        """Return COCO mAP."""
+        backend, per_class = self._metric_settings
+        return BoxMAP(backend, class_metrics=per_class)
+
+    def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
+        """Return mAPs in percent; NaN where there was nothing to find, and no entry for a class without objects."""
+        scores: dict[str, float | Tensor] = {name: _percent(computed[name]) for name in self.score_directions}
+        if self._metric_settings[1]:
+            names = getattr(self.trainer, "datamodule").class_names  # noqa: B009 (absent from the trainer's type)
+            values = zip(computed["classes"].reshape(-1), computed["map_per_class"].reshape(-1), strict=True)
+            # COCO's -1 says that the class has no object.
+            scores |= {f"map_{names[int(label) - 1]}": _percent(value) for label, value in values if value >= 0}
+        return scores
+
+    def forward(self, images: Tensor, targets: Sequence[Boxes] | None = None) -> Any:
+        """Return a dict of losses in training mode; else dicts of ``boxes``, ``scores``, ``labels``, best first.
+
+        Args:
+            images: [B, 3, H, W] in 0..1.
+            targets: in training mode ``boxes`` [N, 4] and ``labels`` [N] for each image.
+        """
+        height, width = images.shape[-2:]
+        # Nothing is to be resized: the data module has done it.
+        self.network.get_submodule("transform").fixed_size = (width, height)  # type: ignore[assignment]
+        return self.network(self.to_memory_format(images), targets)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the sum of SSD's box and class losses."""
+        images, targets = batch
+        losses: dict[str, Tensor] = self(images, targets)
+        loss = torch.stack(list(losses.values())).sum()
+        self.log_loss(loss, len(images))
+        return loss
+
+    def _detect(self, batch: Batch) -> tuple[list[Boxes], list[Boxes]]:
+        """Return predictions and targets with their boxes in the original images' pixels."""
+        images, targets = batch
+        height, width = images.shape[-2:]
+        frame = torch.tensor([width, height, width, height], device=images.device)
+        scales = torch.stack([target["size"] for target in targets]).flip(1).repeat(1, 2) / frame
+        predictions, truth = (
+            [{**item, "boxes": item["boxes"] * scale} for item, scale in zip(items, scales, strict=True)]
+            for items in (self(images), targets)
+        )
+        return predictions, truth
+
+    def _score(self, batch: Batch, stage: str) -> None:
+        self.stage_metric(stage).update(*self._detect(batch))
+        self.count_scored(len(batch[0]))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the test metrics."""
+        self._score(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Boxes]:
+        """Return for each image ``boxes`` in the original image's pixels, ``scores``, ``labels`` and ``image_id``."""
+        predictions, targets = self._detect(batch)
+        return [{**p, "image_id": t["image_id"]} for p, t in zip(predictions, targets, strict=True)]
+
+
+def _percent(value: Tensor) -> float:
+    return 100.0 * float(value) if value >= 0 else float("nan")
+
+
+def _default_boxes_in_float32(module: nn.Module, inputs: tuple[Any, list[Tensor]]) -> tuple[Any, list[Tensor]]:
+    images, features = inputs
+    # Their shapes, type and device are all that is read.
+    return images, [feature.new_empty((), dtype=torch.float32).expand(feature.shape) for feature in features]
+
+
+def _predictions_in_float32(module: nn.Module, inputs: Any, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: output.float() for name, output in outputs.items()}

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     names = list_activations(args.pattern)
     if not names:
         raise UserError(f"no activation function matches {args.pattern!r}; `lpflu-bench activations` lists all")
-    table = Table("name", "formula", "parameters", "train / eval", pad_edge=False)
+    table = Table("name", "formula", "parameters", "train / eval")
     for name in names:
         if name in ENTRIES:
             entry = ENTRIES[name]
@@ -40,6 +40,5 @@ def run(args: argparse.Namespace) -> int:
         console.print(
             "leaky_<name> is (1 - a) S(x) + a x, with the slope a as in lpflu, for S = " + ", ".join(smooth) + ".\n"
             "s is the logistic sigmoid, Phi and phi the standard normal distribution and density.",
-            soft_wrap=False,
         )
     return 0

@@ -2,6 +2,15 @@
 
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.classification import ClassificationModule
+from lpflu_bench.modules.detection import DetectionModule
 from lpflu_bench.modules.schedule import EpochSchedule, WarmupDecayHold
+from lpflu_bench.modules.segmentation import SegmentationModule
 
-__all__ = ["BenchModule", "ClassificationModule", "EpochSchedule", "WarmupDecayHold"]
+__all__ = [
+    "BenchModule",
+    "ClassificationModule",
+    "DetectionModule",
+    "EpochSchedule",
+    "SegmentationModule",
+    "WarmupDecayHold",
+]

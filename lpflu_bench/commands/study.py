@@ -134,7 +134,7 @@ def _plan(session: _Session) -> int:
 
 def _run(session: _Session, args: argparse.Namespace) -> int:
     from lpflu_bench.studies.executors import make_executor
-    from lpflu_bench.studies.machine import check_roots, terminate_as_interrupt, with_root
+    from lpflu_bench.studies.machine import check_roots, for_this_machine, terminate_as_interrupt
     from lpflu_bench.studies.progress import Durations, StudyProgress
     from lpflu_bench.studies.run import StudyRun, Summary
 
@@ -158,7 +158,7 @@ def _run(session: _Session, args: argparse.Namespace) -> int:
     runner = StudyRun(
         store,
         executor,
-        lambda cell: with_root(session.plan.config(cell), session.roots),
+        lambda cell: for_this_machine(session.plan.config(cell), session.roots),
         progress,
         retries=args.retries,
         fail_fast=args.fail_fast,

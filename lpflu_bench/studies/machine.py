@@ -28,14 +28,14 @@ def data_roots(options: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     return roots
 
 
-def with_root(config: dict[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:
-    """Return a configuration with the data folder of its task, as an absolute path: workers may be anywhere."""
+def for_this_machine(config: dict[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration with its task's data folder, as an absolute path (workers may be anywhere), and no bar."""
     data = dict(config["data"])
     folder = roots.get(config["task"], data.get("init_args", {}).get("root"))
     if folder is not None and folder != EMBEDDED:
         folder = str(Path(folder).expanduser().absolute())
     data["init_args"] = {**data.get("init_args", {}), "root": folder}
-    return {**config, "data": data}
+    return {**config, "data": data, "trainer": {**config.get("trainer", {}), "enable_progress_bar": False}}
 
 
 def check_roots(plan: Plan, cells: Sequence[Cell], roots: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ import yaml
 from lpflu_bench.commands.lightning import BenchCLI
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import shipped_path
+from lpflu_bench.studies.study_file import nearest
 
 
 class _ParserOnly(BenchCLI):
@@ -64,11 +65,19 @@ class Resolver:
             UserError: a constructor refuses its arguments, or the activation is unknown.
         """
         from lpflu_bench.activations.registry import create_activation
+        from lpflu_bench.modules.classification import ClassificationModule
+        from lpflu_bench.networks.classifiers import list_classifiers
 
         model = config["model"]["init_args"]
         self._once("model.activation", model.get("activation"), create_activation)
         self._once("model.schedule", model.get("schedule"), _build)
         self._once("data", config.get("data"), _build)
+        if str(config["model"]["class_path"]).endswith(ClassificationModule.__name__):
+            known = list_classifiers()
+            if model["network"] not in known:
+                raise UserError(
+                    f"model.network: unknown network '{model['network']}'{nearest(model['network'], known)}"
+                )
 
     def _once(self, key: str, spec: Any, build: Any) -> None:
         name = key + json.dumps(spec, sort_keys=True, default=str)

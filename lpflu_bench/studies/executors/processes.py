@@ -54,12 +54,14 @@ class _Worker:
         finally:
             if timer is not None:
                 timer.cancel()
+                timer.join()  # or it might kill what the next job is given to
         if answer.endswith("\n"):
             return Outcome(**json.loads(answer))
         seconds = time.monotonic() - start
+        cause = self._cause_of_death()
         if self._expired:
-            return Outcome(error=f"stopped at the time limit of {self._time_limit:g} s", seconds=seconds)
-        return Outcome(error=self._cause_of_death(), seconds=seconds)
+            cause = f"stopped at the time limit of {self._time_limit:g} s"
+        return Outcome(error=cause, seconds=seconds)
 
     def _living(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:

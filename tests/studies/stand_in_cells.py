@@ -1,0 +1,56 @@
+"""Cells that train nothing: what a job's configuration says is what it does."""
+
+import os
+import time
+from pathlib import Path
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.studies.grid import Cell
+
+RUNNER = "stand_in_cells:run"
+
+
+def run(job):
+    """Do the configuration's ``behaviour``; every start leaves a line in the run folder."""
+    with (Path(job.run_dir) / "starts").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    starts = len((Path(job.run_dir) / "starts").read_text().splitlines())
+    behaviour, *rest = job.config["behaviour"].split(":")
+    if behaviour == "sleep":
+        time.sleep(float(rest[0]))
+    elif behaviour == "raise":
+        raise RuntimeError("broken")
+    elif behaviour == "refuse":
+        raise UserError("wrong setting")
+    elif behaviour == "die" or (behaviour == "die-once" and starts == 1):
+        os.kill(os.getpid(), 9)
+    elif behaviour == "hang" or (behaviour == "hang-once" and starts == 1):
+        time.sleep(600)
+    return {
+        "schema": 1,
+        "status": "finished",
+        "config_hash": job.cell,
+        "metrics": {"top1_error": 1.0},
+        "pid": os.getpid(),
+    }
+
+
+def cell(number, **labels):
+    labels = {"study": "s", "task": "t", "network": "n", "activation": f"a{number}", "seed": 0, **labels}
+    return Cell(f"{number:016x}", labels, 0, labels["seed"])
+
+
+class Silent:
+    """A progress that keeps what it is told."""
+
+    def __init__(self):
+        self.states = []
+
+    def started(self, cell):
+        pass
+
+    def ended(self, cell, outcome, state):
+        self.states.append((cell.labels["activation"], state))
+
+    def tick(self, queued, slots):
+        pass

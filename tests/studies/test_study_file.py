@@ -1,0 +1,99 @@
+import pytest
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.studies.study_file import find_study, load_study, narrow, overlaps, parse_seeds
+
+TEXT = """
+title: T
+base: tasks/x.yaml
+axes:
+  activation: [relu, lpflu]
+  noise:
+    on: {data.noise: 0.1}
+    off: {}
+seeds: [0, 1]
+metrics: {top1_error: lower}
+reference: relu
+"""
+
+
+def load(tmp_path, text=TEXT):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return load_study(path)
+
+
+def test_reads_lists_and_named_values(tmp_path):
+    study = load(tmp_path)
+    assert study.name == "mine"
+    assert study.bases == ("tasks/x.yaml",)
+    assert [v.settings for v in study.axis("activation").values] == [
+        {"model.activation": "relu"},
+        {"model.activation": "lpflu"},
+    ]
+    # YAML reads a bare on as true; the axis keeps what was typed
+    assert [(v.label, v.settings) for v in study.axis("noise").values] == [("on", {"data.noise": 0.1}), ("off", {})]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("seeds:", "seed:", "unknown key 'seed'; the nearest are seeds"),
+        ("reference: relu", "reference: rleu", "'rleu' is not on the axis activation; the nearest"),
+        ("top1_error: lower", "top1_error: low", "metrics.top1_error: must be lower or higher"),
+        ("seeds: [0, 1]", "seeds: [0, 0]", "has a seed twice"),
+        ("seeds: [0, 1]", "seeds: [-1]", "whole numbers >= 0"),
+        ("[relu, lpflu]", "[relu, relu]", "axes.activation: has the value relu twice"),
+        ("  activation: [relu, lpflu]\n", "", "an axis 'activation' is needed"),
+        ("    off: {}", "    off: 3", "axes.noise.off: must set configuration keys"),
+        ("base: tasks/x.yaml\n", "", "missing: base"),
+        ("title: T", "title: [", "no valid YAML"),
+        ("  noise:", "  seed:", "an axis cannot be called 'seed'"),
+        ("seeds: [0, 1]", "tune: {axis: {a: [1]}, sets: {}}", "tune: unknown key 'sets'; the nearest"),
+        ("seeds: [0, 1]", "tune: {axis: {a: [1]}, metric: x}", "tune.metric: 'x' is not among"),
+    ],
+)
+def test_errors_are_one_line_with_file_and_key(tmp_path, old, new, expected):
+    assert old in TEXT
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, TEXT.replace(old, new))
+    assert "mine.yaml" in str(caught.value)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_narrow_sets_keys_replaces_axes_and_seeds(tmp_path):
+    study = load(tmp_path)
+    changed = narrow(study, settings=["trainer.max_epochs=3", "activation=[relu, my.Fn]"], seeds="0-2,7")
+    assert changed.settings == {"trainer.max_epochs": 3}
+    assert [v.label for v in changed.axis("activation").values] == ["relu", "my.Fn"]
+    assert changed.seeds == (0, 1, 2, 7)
+    assert narrow(study, only=["activation=lpflu"]).only == {"activation": ("lpflu",)}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"settings": ["max_epochs"]}, "write --set KEY=VALUE"),
+        ({"settings": ["data.init_args.noise=1"]}, "the axis 'noise' sets this key"),
+        ({"settings": ["data={}"]}, "the axis 'noise' sets this key"),
+        ({"only": ["activations=relu"]}, "no axis 'activations'; the nearest is activation"),
+        ({"only": ["activation=lplu"]}, "no value 'lplu'; the nearest"),
+        ({"seeds": "a"}, "write whole numbers"),
+    ],
+)
+def test_narrow_refuses(tmp_path, options, expected):
+    with pytest.raises(UserError, match=expected):
+        narrow(load(tmp_path), **options)
+
+
+def test_keys_overlap_whatever_is_left_out():
+    assert overlaps("model.optimizer.lr", "model.init_args.optimizer.class_path")
+    assert not overlaps("model.optimizer", "model.optimizers")
+    assert parse_seeds("3,5-6") == (3, 5, 6)
+
+
+def test_an_unknown_study_is_named_with_the_nearest():
+    assert find_study("table4").name == "table4.yaml"
+    with pytest.raises(UserError, match=r"no study 'tabel4'.*table4"):
+        find_study("tabel4")

@@ -17,6 +17,8 @@ GATES: tuple[type[nn.Module], ...] = (
 )
 """Modules that weigh or bound something rather than stand between two layers; never replaced."""
 
+_GATE_NAMES = frozenset({"Sigmoid", "HardSigmoid", "Tanh"})  # timm's own
+
 MAIN: tuple[type[nn.Module], ...] = (
     Activation,
     nn.ReLU,
@@ -60,4 +62,4 @@ def is_main_nonlinearity(module: nn.Module) -> bool:
 
 def is_gate(module: nn.Module) -> bool:
     """Whether ``module`` is a gate (sigmoid, hard-sigmoid) or bounds an output (softmax, tanh)."""
-    return isinstance(module, GATES)
+    return isinstance(module, GATES) or type(module).__name__ in _GATE_NAMES

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -123,7 +123,7 @@ class PlacementReport:
 
 def replace_activations(
     network: nn.Module,
-    activation: str | dict[str, Any],
+    activation: str | Mapping[str, Any] | Callable[..., Any],
     *,
     ema_in: EmaIn = "residual",
     squeeze_excitation: bool = True,
@@ -141,7 +141,7 @@ def replace_activations(
 
     Args:
         network: the built network, with its own activations.
-        activation: what :func:`create_activation` takes: a name, a class path, or class_path and init_args.
+        activation: what :func:`create_activation` takes: a name, a class path, class_path and init_args, a class.
         ema_in: where slopes of the form "ema" stay so: in ``residual`` (dense, shuffle) blocks, in ``all`` places, or
             in ``none``.
         squeeze_excitation: whether the nonlinearity inside squeeze-and-excitation is replaced too; its gate never is.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
@@ -90,8 +90,3 @@ def require_activation_modules(network: nn.Module, name: str, image_size: int) -
             f"{name} calls {function} in the forward of {path or 'the network'} ({where.__module__}.{where.__name__}), "
             f"where no other function can be put ({len(found)} such calls): choose another network"
         )
-
-
-def output_size(output: Any) -> int | None:
-    """Return the last side of a module's output [B, C, H, W], None where it is no such tensor."""
-    return output.shape[-1] if isinstance(output, Tensor) and output.ndim == 4 else None

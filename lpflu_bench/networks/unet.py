@@ -30,7 +30,7 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
         encoder's ``output_stride``), smp refuses others.
 
     Raises:
-        UserError: unknown encoder, ``num_classes`` below 1, or an encoder that calls an activation function in a ``forward``.
+        UserError: unknown encoder, ``num_classes`` below 1, or an activation function written out in a ``forward``.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")

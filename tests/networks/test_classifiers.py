@@ -1,0 +1,110 @@
+import pytest
+import torch
+from torch import nn
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.networks.classifiers import build_classifier, list_classifiers
+from lpflu_bench.networks.dry_run import dry_run
+
+
+def feature_sizes(network, image_size):
+    """Sides of the feature maps [B, C, H, W] that modules pass on, from the image to the head, without pooling to 1."""
+    sizes = []
+
+    def record(module, inputs, output):
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
+            sizes.append(output.shape[-1])
+
+    handles = [module.register_forward_hook(record) for module in network.modules()]
+    dry_run(network, image_size)
+    for handle in handles:
+        handle.remove()
+    return [size for size in sizes if size > 1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "densenet121",
+        "efficientnet_b0",
+        "efficientnet_b2",
+        "efficientnet_b4",
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "regnet_y_800mf",
+        "resnet18",
+        "shufflenet_v2_x0_5",
+    ],
+)
+def test_three_downsamplings_turn_32_into_4(name):
+    network = build_classifier(name, 7, downsamplings=3)
+    sizes = feature_sizes(network, 32)
+    assert sizes[0] == 32
+    assert sizes[-1] == 4
+    assert sorted(set(sizes), reverse=True) == [32, 16, 8, 4]
+    assert dry_run(network, 32).shape == (1, 7)
+
+
+def test_all_downsamplings_are_kept_by_default():
+    assert feature_sizes(build_classifier("regnet_y_800mf", 7), 64)[-1] == 2
+
+
+def test_strides_go_from_the_earliest_and_from_both_branches():
+    network = build_classifier("regnet_y_800mf", 7, downsamplings=3)
+    strided = [name for name, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
+    stages = ("block2.block2-0", "block3.block3-0", "block4.block4-0")
+    assert strided == [f"trunk_output.{stage}.{branch}.0" for stage in stages for branch in ("proj", "f.b")]
+
+
+def test_pooling_that_only_made_things_smaller_is_taken_out():
+    network = build_classifier("resnet18", 7, downsamplings=3)
+    assert isinstance(network.maxpool, nn.Identity)
+    assert network.conv1.stride == (1, 1)
+    assert network.layer2[0].downsample[0].stride == (2, 2)
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet8", 3), ("resnet20", 9)])
+def test_cifar_resnets(name, blocks):
+    network = build_classifier(name, 10)
+    assert sum(type(m).__name__ == "_BasicBlock" for m in network.modules()) == blocks
+    weights = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    projections = 2
+    assert len(weights) - projections == int(name.removeprefix("resnet"))  # layers as He et al. count them
+    assert feature_sizes(network, 32)[-1] == 8
+    assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_resnet20_has_the_size_of_the_paper():
+    parameters = sum(p.numel() for p in build_classifier("resnet20", 10).parameters())
+    projections = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
+    assert round((parameters - projections) / 1e6, 2) == 0.27  # He et al. 2016, Table 6
+
+
+def test_torchvisions_names_are_known():
+    assert {"resnet8", "resnet18", "efficientnet_b0", "regnet_y_800mf", "convnext_tiny"} <= set(list_classifiers())
+    assert "fcn_resnet50" not in list_classifiers()
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes", "downsamplings", "message"),
+    [
+        ("regnet_y_800", 10, None, r"unknown network 'regnet_y_800': did you mean .*regnet_y_800mf"),
+        ("???", 10, None, "unknown network"),
+        ("resnet8", 0, None, "num_classes must be at least 1"),
+        ("resnet8", 10, 3, "downsamplings=3: resnet8 has 2"),
+        ("resnet8", 10, -1, "downsamplings=-1"),
+        ("convnext_tiny", 10, 4, "does 2 at once; keep 3 or 5"),
+        ("maxvit_t", 10, 3, "doesn't run without its first 2"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(name, num_classes, downsamplings, message):
+    with pytest.raises(UserError, match=message) as caught:
+        build_classifier(name, num_classes, downsamplings=downsamplings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_networks_with_auxiliary_heads_have_one_output(name):
+    network = build_classifier(name, 5)
+    assert network.training
+    assert dry_run(network, 96).shape == (1, 5)

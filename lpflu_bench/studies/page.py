@@ -37,8 +37,8 @@ class Picture:
         element = self.svg[self.svg.index("<svg") :].replace(INK, "currentColor")
         element = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", element, count=1)
         element = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", element, count=1)
-        # Matplotlib numbers its groups from one in every figure; on one page they have to differ.
-        element = re.sub(r' id="([a-z_]+_\d+)"', rf' id="{self.drawing.name}-\1"', element)
+        # Matplotlib's names are unique in one figure only; on the page they have to be in all.
+        element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{self.drawing.name}-", element)
         return Markup(element)
 
 

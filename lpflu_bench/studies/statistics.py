@@ -168,9 +168,11 @@ def t_test_power(effect: float, n: int, alpha: float) -> float:
     critical = special.stdtrit(n - 1, 1 - alpha / 2)
     shift = abs(effect) * math.sqrt(n)
     below, wrong_side = special.nctdtr(n - 1, shift, [critical, -critical])
-    if math.isnan(below):  # the fast function gives up far from the centre
-        below = stats.nct.cdf(critical, n - 1, shift)
-    return float(1 - below + (0.0 if math.isnan(wrong_side) else wrong_side))
+    if not math.isnan(below):
+        above = 1 - below
+    else:  # the fast function gives up far above the critical value, the slow one even further above
+        above = np.nan_to_num(stats.nct.sf(critical, n - 1, shift), nan=1.0)
+    return float(above + np.nan_to_num(wrong_side))
 
 
 def seeds_needed(paired: Paired, *, alpha: float, power: float = POWER, maximum: int = MAX_SEEDS) -> int | None:

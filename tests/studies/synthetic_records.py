@@ -54,7 +54,7 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
             "seed_everything": seed,
             "model": {"class_path": "Classification", "init_args": {"activation": activation, "betas": [0.9, 0.999]}},
             "trainer": {"max_epochs": epochs},
-            **{"axis": axes},
+            "axis": axes,
         },
         "config_hash": f"{activation}-{seed}-{'-'.join(map(str, axes.values()))}",
         "environment": {"lpflu_bench": "0.1.0", "commit": "abcdef1234567890", "torch": "2.15", "device": "NVIDIA H100"},

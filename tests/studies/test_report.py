@@ -1,0 +1,164 @@
+import html.parser
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+from synthetic_records import FUNCTIONS, TOP1, grid, record, spec
+
+from lpflu_bench.studies import figures
+from lpflu_bench.studies.report import write_report
+from lpflu_bench.studies.results import result_blocks, study_ranks
+from lpflu_bench.studies.runs import collect
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what the tests ask of the page, and fails on unbalanced elements."""
+
+    VOID = ("meta", "link", "br", "img", "input", "hr")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.links, self.ids, self.text, self.tags = [], [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self.links += [attributes[key] for key in ("href", "src", "xlink:href") if key in attributes]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def records():
+    made = grid(3, optimizer=["adam", "sgd"])
+    made[0].update(status="failed", error="loss is not finite <b>&</b>", metrics={})
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(records, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    write_report(spec(["optimizer"], published="table1", title="Table 1 <optimisers>"), records, out)
+    return out
+
+
+def test_every_file_is_there(report):
+    names = {str(file.relative_to(report)) for file in report.rglob("*") if file.is_file()}
+    assert {"cells.csv", "table.csv", "table.md", "table.tex", "published.csv", "index.html"} <= names
+    pictures = {name for name in names if name.startswith("figures/")}
+    assert {name.removesuffix(".svg") + ".png" for name in pictures if name.endswith(".svg")} == {
+        name for name in pictures if name.endswith(".png")
+    }
+    assert "figures/sweep-optimizer-cifar100.svg" in pictures
+    assert "figures/curves-cifar100-optimizer-adam.svg" in pictures
+    assert "figures/cost-cifar100-optimizer-sgd.svg" in pictures
+    assert len(pd.read_csv(report / "cells.csv")) == 36
+    assert len(pd.read_csv(report / "table.csv")) == 24
+    assert len(pd.read_csv(report / "published.csv")) == 24
+
+
+def test_a_second_report_is_the_same_to_the_byte(records, report, tmp_path):
+    stale = tmp_path / "figures" / "sweep-of-before.png"
+    stale.parent.mkdir()
+    stale.write_bytes(b"")
+    write_report(spec(["optimizer"], published="table1", title="Table 1 <optimisers>"), records[::-1], tmp_path)
+    files = sorted(file.relative_to(report) for file in report.rglob("*") if file.is_file())
+    assert files == sorted(file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file())
+    for file in files:
+        assert (report / file).read_bytes() == (tmp_path / file).read_bytes(), file
+
+
+def test_the_page_is_self_contained_well_formed_and_escaped(report):
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    assert all(link.startswith("#") for link in page.links), page.links
+    assert not re.search(r"url\((?!['\"]?#)|@import|fetch\(|XMLHttpRequest", text)
+    assert len(page.ids) == len(set(page.ids))
+    anchors = {link[1:] for tag, attributes in page.tags if tag == "a" for link in [attributes["href"]]}
+    assert anchors <= set(page.ids)
+    assert "Table 1 &lt;optimisers&gt;" in text
+    assert "<b>&</b>" not in text
+    assert figures.INK not in text  # figures take the page's colour, light or dark
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_page_says_the_verdicts_and_opens_each_runs_settings(report, records):
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    words = " ".join(" ".join(page.text).split())
+    assert "35 of 36 finished, 1 failed" in words
+    assert "not separable" in words
+    assert "Kendall's tau" in words
+    assert "No average rank" in words
+    configs = json.loads(re.search(r'id="configs">(.*?)</script>', text, re.S).group(1))
+    assert len(configs["cells"]) == len(records)
+    assert configs["common"]["config.trainer.max_epochs"] == 80
+    assert "config.model.init_args.activation" in configs["cells"][0]
+    opened = {int(a["data-cell"]) for tag, a in page.tags if tag == "details" and "data-cell" in a}
+    assert opened == set(range(len(records)))
+    assert configs["cells"][0] | configs["common"] != configs["cells"][1] | configs["common"]
+
+
+def test_figures_are_valid_svg_with_their_functions_named(report):
+    for file in (report / "figures").glob("*.svg"):
+        tree = ET.fromstring(file.read_text())
+        texts = {element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")}
+        assert set(FUNCTIONS) <= texts, file
+
+
+def test_numeric_sweeps_have_lines_and_a_logarithmic_axis_categories_neither():
+    study = spec(["batch_size"], metrics=(TOP1,))
+    runs = collect(study, grid(3, batch_size=[16, 32, 64, 128, 256]))
+    blocks = result_blocks(study, runs)
+    drawings = figures.draw_all(study, runs, blocks, study_ranks(study, blocks))
+    assert [d.kind for d in drawings] == ["sweep", *["curves"] * 5, *["cost"] * 5, "ranks"]
+    axes = drawings[0].figure.axes[0]
+    assert axes.get_xscale() == "log"
+    line = axes.containers[0].lines[0]
+    assert line.get_linestyle() != "None"
+    assert list(line.get_xdata()) == [16, 32, 64, 128, 256]
+    study = spec(["optimizer"], metrics=(TOP1,))
+    runs = collect(study, grid(3, optimizer=["adam", "sgd"]))
+    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
+    assert drawing.figure.axes[0].containers[0].lines[0].get_linestyle() == "None"
+
+
+def test_curves_show_mean_and_band_over_seeds():
+    study = spec(metrics=(TOP1,))
+    made = [record("lpflu", seed, 30.0 + seed) for seed in (0, 1, 2)]
+    for item in made:
+        item["curve"] = [{"epoch": e, "val_top1_error": 40.0 - e + item["seed"]} for e in (1, 2, 3)]
+    runs = collect(study, made)
+    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
+    axes = drawing.figure.axes[0]
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([40.0, 39.0, 38.0])
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((37.0, 41.0))
+
+
+def test_no_or_unfinished_records_make_a_report_too(tmp_path):
+    planned = tuple({"task": "cifar100", "activation": name, "seed": 0} for name in FUNCTIONS)
+    write_report(spec(planned=planned), [], tmp_path)
+    assert "No run has finished yet" in (tmp_path / "index.html").read_text()
+    Page((tmp_path / "index.html").read_text())
+    failed = record("lpflu", 0, 31.0) | {"status": "failed", "metrics": {}, "curve": []}
+    for key in ("train", "test", "environment", "config"):
+        del failed[key]
+    write_report(spec(planned=planned), [failed], tmp_path)
+    assert "0 of 6 finished, 1 failed" in " ".join(Page((tmp_path / "index.html").read_text()).text)

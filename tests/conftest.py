@@ -1,11 +1,10 @@
 """Shared by all tests: one seed, few threads, and a tiny LightningModule with every real mechanism in it."""
 
-import os
 
 import pytest
 import torch
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(1)  # the networks here are tiny, and idle threads that spin slow everything beside them
 
 
 @pytest.fixture(autouse=True)

@@ -140,7 +140,7 @@ class RunRecord(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Scoring is not training time."""
-        if trainer.training and not trainer.sanity_checking:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._train.pause(pl_module.device)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -219,7 +219,7 @@ class RunRecord(Callback):
         data = getattr(trainer, "datamodule", None)
         batch_size = getattr(data, "batch_size", None)
         activation = pl_module.activation
-        name = activation if isinstance(activation, str) else activation["class_path"]
+        name = activation if isinstance(activation, str) else activation["class_path"].rsplit(".", 1)[-1].lower()
         curve = self._fit["curve"]
         record: dict[str, Any] = {
             "schema": SCHEMA,

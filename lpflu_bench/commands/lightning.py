@@ -21,6 +21,7 @@ from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_chec
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
 from lpflu_bench.callbacks.record import RunRecord, trained_config
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
+from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
 from lpflu_bench.commands.config_errors import one_line
 from lpflu_bench.errors import UserError
@@ -54,6 +55,7 @@ class BenchCLI(LightningCLI):
     """
 
     def __init__(self, arguments: list[str]) -> None:
+        self._command = arguments[0]
         self.run_dir = Path()
         self.record: RunRecord | None = None
         super().__init__(
@@ -77,13 +79,10 @@ class BenchCLI(LightningCLI):
 
     # --- arguments ---------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Name the commands and the arguments of the trainer's methods that are not for the command line."""
-        return {
-            name: skip | {"weights_only", "verbose", "return_predictions"}
-            for name, skip in LightningCLI.subcommands().items()
-        }
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Name this command alone (a parser of all four takes four times as long) and the arguments it does not show."""
+        skip = LightningCLI.subcommands()[self._command]
+        return {self._command: skip | {"weights_only", "verbose", "return_predictions"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the suite's own keys."""
@@ -124,8 +123,7 @@ class BenchCLI(LightningCLI):
             return Path(config["run_dir"])
         if checkpoint not in (None, "last") and Path(checkpoint).parent.name == CHECKPOINTS:
             return Path(checkpoint).parent.parent
-        activation = config["model"]["init_args"]["activation"]
-        name = activation if isinstance(activation, str) else activation["class_path"].rsplit(".", 1)[-1].lower()
+        name = _activation_name(config["model"]["init_args"]["activation"])
         return Path("runs") / config["task"] / f"{name}-seed{config['seed_everything']}"
 
     def _refuse_to_overwrite(self) -> None:
@@ -147,7 +145,7 @@ class BenchCLI(LightningCLI):
         folder = self.run_dir / _free_name(self.run_dir, command)
         config = self._plain_config()
         self.record = RunRecord(self.run_dir, task=config["task"], config=config)
-        callbacks: list[Callback] = [SlopeEMA()]
+        callbacks: list[Callback] = [StepSeed(), SlopeEMA()]
         weight_ema = self._get(self.config_init, "weight_ema")
         if weight_ema.decay is not None:
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
@@ -204,7 +202,12 @@ class BenchCLI(LightningCLI):
         module = self.model
         parameters = sum(p.numel() for p in module.network.parameters())
         self._say(f"{verb} {module.network_name} ({parameters / 1e6:.2f} M parameters) in {self.run_dir}")
-        self._say(f"{module.placement}")
+        counts = module.placement.counts()
+        slopes = ", ".join(f"{number} {form}" for form, number in counts["slopes"].items())
+        self._say(
+            f"{_activation_name(module.activation)} at {counts['replaced']} places" + (f" (slopes: {slopes})" if slopes else "")
+            + f", {counts['kept']} gates kept"
+        )
 
     def _print_scores(self, values: Mapping[str, Any], weights: str) -> None:
         if not self.trainer.is_global_zero:
@@ -223,6 +226,11 @@ class BenchCLI(LightningCLI):
     def _say(self, line: str) -> None:
         if self.trainer.is_global_zero:
             print(line, flush=True)
+
+
+def _activation_name(activation: str | Mapping[str, Any]) -> str:
+    """Return the name for folders and tables: the registry's, or the class's in lower case."""
+    return activation if isinstance(activation, str) else str(activation["class_path"]).rsplit(".", 1)[-1].lower()
 
 
 def _free_name(folder: Path, name: str) -> str:
@@ -272,7 +280,7 @@ def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mappi
         raise UserError(f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence what Lightning says of choices that this suite made on purpose."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -285,6 +293,8 @@ def _quiet() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*using the WeightAveraging callback, but loading.*",
         ".*The dirpath has changed.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
+        ".*treespec, LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message=message)
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -303,7 +313,7 @@ def _with_shipped_configs(arguments: list[str]) -> list[str]:
 
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` with the given arguments and return the exit status."""
-    _quiet()
+    quiet()
     sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
     try:
         BenchCLI(_with_shipped_configs(arguments))

@@ -139,34 +139,6 @@ def test_resume_goes_on_with_the_draws_of_the_uninterrupted_run(tmp_path):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_two_ranks_draw_equal_slopes(tmp_path):
-    from torch import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    port = 29500 + int.from_bytes(tmp_path.name.encode()[-2:], "big") % 2000
-    ranks = [context.Process(target=_rank, args=(rank, port, str(tmp_path), queue)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    got = dict(queue.get(timeout=120) for _ in ranks)
-    for process in ranks:
-        process.join(60)
-    assert got[0] == got[1]
-    assert len(got[0]["slopes"]) == 2  # 16 images, 2 ranks, batch 4
-    assert got[0]["slopes"][0] != got[0]["slopes"][1]
-
-
-def _rank(rank, port, folder, queue):
-    import os
-
-    from pytorch_lightning.strategies import DDPStrategy
-
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2")
-    torch.set_num_threads(1)
-    module, watch = train(folder, devices=2, strategy=DDPStrategy(process_group_backend="gloo"))
-    queue.put((rank, {"slopes": [s.tolist() for s in watch.slopes], "averages": averages(module).tolist()}))
-
-
 def test_a_plain_loop_needs_one_call():
     layer = LPFLU()
     assert float(layer.slope) == pytest.approx(0.01)  # without any call: the fixed slope (l + u) / 2

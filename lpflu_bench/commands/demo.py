@@ -1,0 +1,83 @@
+"""Run the demo study: three tasks on embedded data, ReLU, SiLU and LPFLU, two seeds. No network, no GPU, minutes."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STUDY = "demo"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("--workers", type=int, default=2, help="runs at once (default: %(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of records and reports (default: %(default)s)"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints (default: %(default)s)")
+
+
+def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row a task and function: seeds, mean and sd of each metric, parameters, images/s, seconds."""
+    import pandas as pd
+
+    metrics = [name for name in cells.columns if name.startswith("metrics.")]
+    rows = []
+    for (task, activation), group in cells.groupby(["task", "activation"], sort=False):
+        row: dict[str, Any] = {"task": task, "activation": activation, "seeds": len(group)}
+        for metric in metrics:
+            values = group[metric].dropna().astype(float)
+            if len(values):
+                name = metric.removeprefix("metrics.")
+                row[f"{name}_mean"], row[f"{name}_sd"] = values.mean(), values.std(ddof=1)
+        row["parameters"] = int(group["parameters"].iloc[0])
+        row["images_per_second"] = group["train.images_per_second"].astype(float).median()
+        row["seconds"] = group["train.seconds"].astype(float).sum()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def print_summary(summary: "pd.DataFrame") -> None:
+    """Print the summary, one table a task."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for task, group in summary.groupby("task", sort=False):
+        metrics = [
+            name.removesuffix("_mean") for name in group.columns if name.endswith("_mean") and group[name].notna().all()
+        ]
+        table = Table(title=f"{task}: mean ± sd over {group['seeds'].iloc[0]} seeds, in percent", title_justify="left")
+        table.add_column("activation")
+        for name in [*metrics, "parameters", "images/s", "seconds"]:
+            table.add_column(name, justify="right")
+        for row in group.to_dict("records"):
+            table.add_row(
+                row["activation"],
+                *(f"{row[f'{name}_mean']:.2f} ± {row[f'{name}_sd']:.2f}" for name in metrics),
+                f"{row['parameters']:,}",
+                f"{row['images_per_second']:.0f}",
+                f"{row['seconds']:.1f}",
+            )
+        Console().print(table)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what of the study is not done yet, report it, print the table and name its file."""
+    import pandas as pd
+
+    from lpflu_bench.cli import main
+
+    places = ["--results", str(args.results), "--runs", str(args.runs)]
+    status = main(["study", "run", STUDY, "--workers", str(args.workers), *places])
+    if status:
+        return status
+    main(["study", "report", STUDY, *places])
+    folder = args.results / STUDY
+    summary = summarise(pd.read_csv(folder / "cells.csv"))
+    print_summary(summary)
+    summary.to_csv(folder / "summary.csv", index=False)
+    print(f"table: {folder / 'summary.csv'}")
+    print(f"report with intervals and verdicts: {folder / 'index.html'}")
+    return 0

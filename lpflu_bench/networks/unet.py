@@ -26,8 +26,8 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
         encoder_name: one of smp's encoders (``resnet34``), or ``tu-<name>`` for one of timm's.
 
     Returns:
-        A module from images [B, 3, H, W] to logits [B, num_classes, H, W]; H and W must be divisible by 32 (by the
-        encoder's ``output_stride``), smp refuses others.
+        A module from images [B, 3, H, W] to logits [B, num_classes, H, W]. smp takes sides that aren't multiples of 32
+        too, resizing unevenly between the scales; choose multiples.
 
     Raises:
         UserError: unknown encoder, ``num_classes`` below 1, or an activation function written out in a ``forward``.

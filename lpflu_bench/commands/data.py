@@ -9,6 +9,8 @@ KINDS = {
     "cifar10": "CIFAR10",
     "fashion_mnist": "FashionMNIST",
     "image_folder": "ImageFolder",
+    "voc": "VOC",
+    "cityscapes": "Cityscapes",
 }
 _NAMES_SHOWN = 8
 
@@ -35,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if module.official_sizes not in (None, sizes):
         train, test = module.official_sizes
         print(
-            f"lpflu-bench: the official set has {train:,} training and {test:,} test images: this one is another or not "
-            f"whole. {module.layout}",
+            f"lpflu-bench: the official set has {train:,} training and {test:,} test images: this one is another or "
+            f"not whole. {module.layout}",
             file=sys.stderr,
         )
         return 1

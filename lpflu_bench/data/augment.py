@@ -1,9 +1,9 @@
 """Random changes of image batches on the device, with parameters drawn for each image.
 
 Everything takes and returns float images [B, 3, H, W] in 0..1 and draws from torch's global generators, which
-``BenchDataModule.on_after_batch_transfer`` seeds for each batch. Parameters are drawn on the CPU, so that they are the same
-on every device, and travel there in one copy. kornia's ``ColorJiggle`` does the same with several times as many passes
-over the images; on a CPU a small network's step would wait for it (`benchmarks/pipeline.py` measures both).
+``BenchDataModule.on_after_batch_transfer`` seeds for each batch. Parameters are drawn on the CPU, so that they
+are the same on every device, and travel there in one copy. kornia's ``ColorJiggle`` does the same with several times as
+many passes over the images; on a CPU a small network's step would wait for it (`benchmarks/pipeline.py` measures both).
 """
 
 from dataclasses import dataclass

@@ -66,8 +66,8 @@ class ImageArray(Dataset[Batch]):
 class SmallImages(BenchDataModule):
     """Base of the classification sets that fit into memory. A subclass implements ``read`` alone.
 
-    Batches are images, float [B, 3, H, W] normalised by channel with mean and standard deviation of the training images,
-    and classes, long [B]. With ``root: embedded`` the project's own drawn shapes stand in for the set.
+    Batches are images, float [B, 3, H, W] normalised by channel with mean and standard deviation of the training
+    images, and classes, long [B]. With ``root: embedded`` the project's own drawn shapes stand in for the set.
 
     Args:
         root: Folder that holds the data; ``embedded`` for the drawn stand-in.

@@ -17,10 +17,11 @@ _TRAIN, _TEST = 4000, 1000
 def draw_shapes(
     num_classes: int, train: int = _TRAIN, test: int = _TEST
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], list[str]]:
-    """Draw the set: the same images on every machine of a kind, about half a second.
+    """Draw the set: the same images every time, in about a second.
 
-    One shape an image at a random place, size and angle, in a random colour on a background with a random gradient,
-    under noise of a random strength. With 10 classes the colour says nothing; with 100 a class is a shape in one of ten hues.
+    One shape an image at a random place, size and tilt, in a random colour on a background with a random gradient,
+    under noise of a random strength. With 10 classes the colour says nothing; with 100 a class is a shape in one of ten
+    hues.
 
     Args:
         num_classes: 10 (shapes) or 100 (shape and colour).
@@ -51,7 +52,7 @@ def _draw(num_classes: int, count: int, split: str) -> tuple[Tensor, Tensor]:
     hue = uniform(0, 1)
     if num_classes > len(SHAPES):
         hue = ((targets % len(COLORS)) + uniform(-0.3, 0.3)) / len(COLORS)
-    inside = _inside(shape, uniform(5.5, 10.5), uniform(0, 2 * math.pi), uniform(11.5, 20.5), uniform(11.5, 20.5))
+    inside = _inside(shape, uniform(6.5, 11.5), uniform(-0.5, 0.5), uniform(12, 20), uniform(12, 20))
     foreground = _hsv(hue, uniform(0.6, 1), uniform(0.55, 1))
     # The background is duller than the shape but may be as bright.
     direction = uniform(0, 2 * math.pi)
@@ -60,7 +61,7 @@ def _draw(num_classes: int, count: int, split: str) -> tuple[Tensor, Tensor]:
     shade = 1 + uniform(0, 0.5).view(-1, 1, 1) * slope
     background = _hsv(uniform(0, 1), uniform(0, 0.4), uniform(0.1, 0.8)) * shade.unsqueeze(1)
     images = torch.lerp(background, foreground, inside.unsqueeze(1))
-    noise = torch.randn(count, 3, _SIDE, _SIDE, generator=generator) * uniform(0.02, 0.18).view(-1, 1, 1, 1)
+    noise = torch.randn(count, 3, _SIDE, _SIDE, generator=generator) * uniform(0.02, 0.14).view(-1, 1, 1, 1)
     return (images + noise).clamp_(0, 1).mul_(255).round_().byte(), targets
 
 

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -104,6 +105,20 @@ class BenchModule(LightningModule, ABC):
     def num_classes(self) -> int:
         """Number of classes of the task; the data module must have the same."""
         return int(self.hparams["num_classes"])
+
+    def write_prediction(
+        self, folder: Path, name: str, image: Tensor | None, prediction: Any, class_names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Write what was predicted for one image (`predict`), and return its rows of the table of predictions.
+
+        Args:
+            folder: where files go.
+            name: of the image; a file's name starts with it.
+            image: as it is on disk, uint8 [3, H, W]; None if nothing is to be drawn.
+            prediction: what ``predict_step`` returned for it.
+            class_names: names of the classes.
+        """
+        return []
 
     # --- set-up -------------------------------------------------------------------------------------------------
 

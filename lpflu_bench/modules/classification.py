@@ -1,6 +1,7 @@
 """Image classification: cross-entropy, top-1 and top-5 error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
@@ -27,7 +28,10 @@ class ClassificationModule(BenchModule):
     """
 
     kind: ClassVar[str] = "classification"
-    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {"top1_error": "lower", "top5_error": "lower"}
+    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
+        "top1_error": "lower",
+        "top5_error": "lower",
+    }
     headline: ClassVar[tuple[str, ...]] = ("top1_error",)
 
     def __init__(self, network: str, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
@@ -49,7 +53,9 @@ class ClassificationModule(BenchModule):
         num_classes = self._build[1]
         return MetricCollection(
             {
-                f"top{k}": MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", validate_args=False)
+                f"top{k}": MulticlassAccuracy(
+                    num_classes, top_k=min(k, num_classes), average="micro", validate_args=False
+                )
                 for k in (1, 5)
             },
             compute_groups=False,
@@ -87,3 +93,15 @@ class ClassificationModule(BenchModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return class probabilities [B, num_classes]."""
         return self(batch[0]).float().softmax(dim=1)
+
+    def write_prediction(
+        self, folder: Path, name: str, image: Tensor | None, prediction: Tensor, class_names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Return a row with the five most probable classes and their probabilities."""
+        probabilities, classes = prediction.topk(min(5, len(prediction)))
+        row: dict[str, Any] = {}
+        for place, (index, probability) in enumerate(
+            zip(classes.tolist(), probabilities.tolist(), strict=True), start=1
+        ):
+            row |= {f"class_{place}": class_names[index], f"probability_{place}": round(probability, 6)}
+        return [row]

@@ -3,8 +3,33 @@
 import colorsys
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
+
+# The colours that readers of Cityscapes results know (cityscapesScripts, helpers/labels.py).
+_CUSTOMARY_COLORS = {
+    "road": (128, 64, 128),
+    "sidewalk": (244, 35, 232),
+    "building": (70, 70, 70),
+    "wall": (102, 102, 156),
+    "fence": (190, 153, 153),
+    "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35),
+    "terrain": (152, 251, 152),
+    "sky": (70, 130, 180),
+    "person": (220, 20, 60),
+    "rider": (255, 0, 0),
+    "car": (0, 0, 142),
+    "truck": (0, 0, 70),
+    "bus": (0, 60, 100),
+    "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+    "other": (0, 0, 0),
+}
 
 
 def class_color(index: int) -> tuple[int, int, int]:
@@ -38,3 +63,18 @@ def draw_predictions(
         width=max(1, round(min(image.shape[-2:]) / 200)),
     )
     return drawn
+
+
+def draw_masks(image: Tensor, classes: Tensor, class_names: Sequence[str], opacity: float = 0.6) -> Tensor:
+    """Return the image under the colours of its classes; Cityscapes' classes have their customary colours.
+
+    Args:
+        image: uint8 [3, H, W].
+        classes: the class index of each pixel, [H, W].
+        class_names: names of the classes.
+        opacity: 0 shows the image alone, 1 the colours alone.
+    """
+    colors = [_CUSTOMARY_COLORS.get(name, class_color(index)) for index, name in enumerate(class_names)]
+    palette = torch.tensor(colors, dtype=torch.float32)
+    overlay = palette[classes.cpu().long()].permute(2, 0, 1)
+    return torch.lerp(image.cpu().float(), overlay, opacity).round().byte()

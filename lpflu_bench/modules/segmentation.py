@@ -1,14 +1,18 @@
 """Semantic segmentation: per-pixel cross-entropy, mean IoU and pixel accuracy from one confusion matrix."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
+from torchvision.io import encode_png, write_file
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.modules.drawing import draw_masks
 from lpflu_bench.networks.unet import build_unet
 
 Batch = tuple[Tensor, Tensor | Sequence[Tensor]]
@@ -150,3 +154,18 @@ class SegmentationModule(BenchModule):
         """Return the predicted class of each pixel at the labels' own resolution, a long [H_i, W_i] for each image."""
         images, masks = batch
         return self._class_maps(images, [mask.shape for mask in masks])
+
+    def write_prediction(
+        self, folder: Path, name: str, image: Tensor | None, prediction: Tensor, class_names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Write class indices as an 8-bit PNG, and their colours over the image; return each class's share."""
+        encoded = encode_png(prediction.to("cpu", torch.uint8)[None])
+        write_file(str(folder / f"{name}_classes.png"), encoded)
+        if image is not None:
+            write_file(str(folder / f"{name}.png"), encode_png(draw_masks(image, prediction, class_names)))
+        shares = torch.bincount(prediction.flatten().cpu(), minlength=len(class_names)) / prediction.numel()
+        return [
+            {"class": class_name, "share": round(share, 6)}
+            for class_name, share in zip(class_names, shares.tolist(), strict=True)
+            if share > 0
+        ]

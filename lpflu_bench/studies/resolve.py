@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from lpflu_bench.commands.lightning import BenchCLI
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import shipped_path
@@ -38,6 +36,7 @@ class Resolver:
     def __init__(self) -> None:
         self._parser = _ParserOnly(["fit"])._parser("fit")
         self._checked: set[str] = set()
+        self._resolved: dict[str, str] = {}
 
     def resolve(self, files: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the resolved configuration of ``fit --config FILE ... --KEY=VALUE ...``.
@@ -50,11 +49,13 @@ class Resolver:
             arguments += ["--config", str(shipped_path(file))]
         for key, value in settings.items():
             arguments.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            parsed = self._parser.parse_args(arguments)
-            text = self._parser.dump(parsed, skip_none=False, skip_validation=True)
-        resolved: dict[str, Any] = yaml.safe_load(text)
+        name = json.dumps(arguments)
+        if name not in self._resolved:
+            with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+                warnings.simplefilter("ignore")
+                parsed = self._parser.parse_args(arguments)
+                self._resolved[name] = self._parser.dump(parsed, format="json", skip_none=False, skip_validation=True)
+        resolved: dict[str, Any] = json.loads(self._resolved[name])
         resolved.pop("config", None)
         return resolved
 

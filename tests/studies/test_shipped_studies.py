@@ -36,7 +36,7 @@ def test_a_composed_configuration_is_the_parsed_one(resolver):
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("trainer.max_epoch=3", "max_epoch"),
+        ("trainer.max_epohcs=3", "max_epohcs.*max_epochs"),
         ("activation=[relu, lplfu]", "activation = lplfu.*lpflu"),
         ("data.batch_size=0", "batch_size"),
         ("model.network=regnet_y_801mf", "regnet_y_801mf"),

@@ -78,6 +78,7 @@ class VOC(BenchDataModule):
         UserError: a class is named twice, or none is.
     """
 
+    official_sizes: ClassVar[tuple[int, int] | None] = (11_540, 4_952)
     layout: ClassVar[str] = (
         "VOC is VOCdevkit/VOC2012 and VOCdevkit/VOC2007, each with JPEGImages, Annotations and ImageSets/Main, from "
         "VOCtrainval_11-May-2012.tar and VOCtest_06-Nov-2007.tar of host.robots.ox.ac.uk/pascal/VOC"

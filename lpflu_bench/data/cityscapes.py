@@ -11,7 +11,7 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
 from lpflu_bench.data.image_cache import CacheMode, read_image
 from lpflu_bench.data.segmentation_labels import label_table
-from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes
+from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes, read_label
 from lpflu_bench.data.synthetic_cityscapes import SCENES_NAME, draw_scenes
 from lpflu_bench.errors import UserError
 
@@ -182,6 +182,15 @@ class Cityscapes(BenchDataModule):
     def collate(samples: Any) -> Any:
         """Return what the data set has read: it already is a batch."""
         return samples
+
+    def setup(self, stage: str) -> None:
+        """Load the data once; for ``check``, read every label too, so that ids the table doesn't know are found."""
+        super().setup(stage)
+        if stage == "check":
+            for part in (self.train_set, self.test_set):
+                assert isinstance(part, TrainingScenes | TestScenes)
+                for scene in part.scenes:
+                    read_label(scene.label, self.labels)
 
     def augment_batch(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Crop, mirror and jitter a training batch."""

@@ -167,7 +167,7 @@ def test_embedded_scenes_are_read_by_the_same_reader():
     assert {0, 1, 2, 8, 10, 11, 13, 19} <= set(masks.unique().tolist())
 
 
-# --- bad input: one line that names the file ---------------------------------------------------------------------------
+# --- bad input: one line that names the file
 
 
 def missing_label(root):
@@ -238,11 +238,11 @@ def test_unknown_id_names_file_and_id(root, num_workers):
     pixels[3, 4] = 77
     Image.fromarray(pixels).save(label)
     data = loaded(root, num_workers=num_workers)
-    with pytest.raises(UserError) as error:
-        list(data.test_dataloader())
-    assert str(error.value) == (
-        f"{label}: label id 77 is not in the label table; add it to data.labels (classes or ignore)"
-    )
+    line = f"{label}: label id 77 is not in the label table; add it to data.labels (classes or ignore)"
+    for read in (lambda: list(data.test_dataloader()), lambda: data.setup("check")):
+        with pytest.raises(UserError) as error:
+            read()
+        assert str(error.value) == line
 
 
 def test_truncated_files_are_named_when_they_are_read(root):

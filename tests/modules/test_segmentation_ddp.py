@@ -1,0 +1,85 @@
+"""Two ranks score every scene once; both are started once, on the CPU with gloo."""
+
+import os
+import socket
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning import Trainer, seed_everything
+
+from lpflu_bench.data import Cityscapes
+from lpflu_bench.data.synthetic_cityscapes import draw_scene
+from lpflu_bench.modules import SegmentationModule
+
+TEST_SCENES = 5  # odd: one rank has one more
+
+
+def scores(root, **settings):
+    """Test an untrained network; return what this rank saw."""
+    torch.set_num_threads(1)
+    seed_everything(0, verbose=False)
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=root,
+        **settings,
+    )
+    module = SegmentationModule(num_classes=20, encoder_name="resnet18", other_class=19, activation="lpflu")
+    data = Cityscapes(root=str(root), size=(32, 64), crop_size=None, batch_size=1, test_batch_size=2)
+    seen = []
+    for run, stage in ((trainer.validate, "val"), (trainer.test, "test")):
+        run(module, data, verbose=False)
+        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(stage)}
+        seen.append((module.num_scored, values))
+    return seen
+
+
+def rank_main(rank, port, root, queue):
+    """One of two processes."""
+    from pytorch_lightning.strategies import DDPStrategy
+
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
+    )
+    try:
+        queue.put((rank, scores(root, devices=2, strategy=DDPStrategy(process_group_backend="gloo"))))
+    except BaseException as error:
+        queue.put((rank, repr(error)))
+        raise
+
+
+@pytest.mark.slow
+def test_every_scene_is_scored_once_and_the_scores_are_one_process_s(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 1), ("val", TEST_SCENES)):
+        folders = [tmp_path / part / split / "town" for part in ("leftImg8bit", "gtFine")]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        for i in range(count):
+            for folder, name, pixels in zip(folders, ("leftImg8bit", "gtFine_labelIds"), draw_scene(rng), strict=True):
+                Image.fromarray(pixels).save(folder / f"town_{i:06d}_{name}.png")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = torch.multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=rank_main, args=(rank, port, tmp_path, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    alone = scores(tmp_path, devices=1)
+    ranks = dict(queue.get(timeout=280) for _ in processes)
+    for process in processes:
+        process.join(60)
+    for stage in (0, 1):
+        count, values = alone[stage]
+        assert count == TEST_SCENES
+        assert len(values) == 3
+        for rank in (0, 1):
+            assert ranks[rank][stage][0] == TEST_SCENES, ranks
+            assert ranks[rank][stage][1] == pytest.approx(values, abs=1e-6)

@@ -16,8 +16,8 @@ _SPLITS = (("VOC2012", "trainval", 256), ("VOC2007", "test", 64))
 def draw_voc(root: Path, classes: Sequence[str], seed: int = 0) -> None:
     """Draw 256 training (VOC2012, trainval) and 64 test images (VOC2007, test) of one to three objects each.
 
-    Class ``i`` is a circle, square or triangle (``i % 3``). Up to three classes have any colour; with more, the colour
-    tells classes of the same shape apart. A few small objects are marked as difficult.
+    Class ``i`` is a circle, square or triangle (``i % 3``) of a colour of its own. A few small objects are marked as
+    difficult.
 
     Args:
         root: folder to write ``VOCdevkit`` into.
@@ -40,10 +40,10 @@ def draw_voc(root: Path, classes: Sequence[str], seed: int = 0) -> None:
 
 def _draw(rng: np.random.Generator, num_classes: int) -> tuple[Image.Image, list[tuple[int, list[int], bool]]]:
     width, height = _SIZES[rng.integers(len(_SIZES))]
-    coarse = rng.integers(60, 190, (6, 6, 3)).astype(np.uint8)
-    ground = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float64)
-    noise = rng.normal(0, 12, ground.shape)
-    image = Image.fromarray((ground + noise).clip(0, 255).astype(np.uint8))
+    coarse = rng.uniform(60, 160, (6, 6, 1)) + rng.uniform(-20, 20, (6, 6, 3))
+    ground = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    noise = rng.normal(0, 12, (height, width, 3))
+    image = Image.fromarray((np.asarray(ground) + noise).clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     objects: list[tuple[int, list[int], bool]] = []
     for _ in range(rng.integers(1, 4)):
@@ -54,7 +54,7 @@ def _draw(rng: np.random.Generator, num_classes: int) -> tuple[Image.Image, list
         if any(_overlap(box, other) > 0.1 * side**2 for _, other, _ in objects):
             continue
         index = int(rng.integers(num_classes))
-        hue = rng.random() if num_classes <= len(_SHAPES) else (index // len(_SHAPES)) / -(-num_classes // len(_SHAPES))
+        hue = (index + rng.uniform(-0.2, 0.2)) / num_classes % 1.0
         _fill(pen, _SHAPES[index % len(_SHAPES)], box, hue)
         objects.append((index, box, small))
     return image, objects

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor
@@ -41,7 +42,15 @@ class BoxMAP(MeanAveragePrecision):
     """
 
     def __init__(self, backend: Backend = "faster_coco_eval", class_metrics: bool = False) -> None:
-        super().__init__(iou_type="bbox", backend=backend, class_metrics=class_metrics)
+        super().__init__(
+            iou_type="bbox",
+            # torchmetrics rounds these to float32: a recall of exactly 0.1 then misses the threshold 0.1,
+            # and the scores differ from those of COCO itself from the fourth digit on.
+            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+            rec_thresholds=np.linspace(0.0, 1.0, 101).tolist(),
+            backend=backend,
+            class_metrics=class_metrics,
+        )
         self.warn_on_many_detections = False  # SSDLite returns up to 300 an image
 
     def update(self, preds: Sequence[Boxes], target: Sequence[Boxes]) -> None:

@@ -1,13 +1,16 @@
 """Object detection: SSDLite with SSD's losses, COCO mAP."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torchvision.io import write_png
 
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.box_map import Backend, BoxMAP
+from lpflu_bench.modules.drawing import draw_predictions
 from lpflu_bench.networks.ssdlite import build_ssdlite
 
 Boxes = dict[str, Tensor]
@@ -135,6 +138,22 @@ class DetectionModule(BenchModule):
         """Return for each image ``boxes`` in the original image's pixels, ``scores``, ``labels`` and ``image_id``."""
         predictions, targets = self._detect(batch)
         return [{**p, "image_id": t["image_id"]} for p, t in zip(predictions, targets, strict=True)]
+
+    def write_prediction(
+        self, folder: Path, name: str, image: Tensor | None, prediction: Boxes, class_names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Draw the boxes of at least 50 % on the image; return a row for each box, best first."""
+        if image is not None:
+            write_png(draw_predictions(image, prediction, class_names), str(folder / f"{name}.png"))
+        columns = (prediction[name].tolist() for name in ("labels", "scores", "boxes"))
+        return [
+            {
+                "class": class_names[label - 1],
+                "score": round(score, 6),
+                **{side: round(value, 2) for side, value in zip(("x1", "y1", "x2", "y2"), box, strict=True)},
+            }
+            for label, score, box in zip(*columns, strict=True)
+        ]
 
 
 def _percent(value: Tensor) -> float:

@@ -1,0 +1,98 @@
+"""Two ranks score every image once, and to the numbers of one process; both are started once, on the CPU with gloo."""
+
+import os
+import socket
+from itertools import zip_longest
+
+import pytest
+import torch
+from pytorch_lightning import Trainer, seed_everything
+
+from lpflu_bench.data import VOC
+from lpflu_bench.modules import DetectionModule
+
+TEST_IMAGES = 5  # odd: one rank has one more
+
+
+class FewImages(VOC):
+    """The embedded set with an odd number of test images."""
+
+    def read_annotations(self):
+        train, test = super().read_annotations()
+        return train[:4], test[:TEST_IMAGES]
+
+
+class Finds(DetectionModule):
+    """Its detections are the true boxes, moved and scored by the image's content: a score that images tie in."""
+
+    def forward(self, images, targets=None):
+        found = []
+        for image in images:
+            shift = 8 * image.mean()
+            box = torch.stack([shift, shift, shift + 30, shift + 40])
+            boxes = torch.cat([box[None], box[None] + 10, box[None] + 20])
+            found.append({"boxes": boxes, "scores": torch.tensor([0.5, 0.5, 0.5]), "labels": torch.tensor([1, 2, 3])})
+        return found
+
+
+def scores(folder, module_class, **settings):
+    """Test an untrained network; return what this rank saw."""
+    torch.set_num_threads(1)
+    seed_everything(0, verbose=False)
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        **settings,
+    )
+    module = module_class(num_classes=3, reduced_tail=True, activation="lpflu", per_class=True)
+    classes = ["circle", "square", "triangle"]
+    data = FewImages(root="embedded", classes=classes, image_size=64, batch_size=1, test_batch_size=2)
+    seen = []
+    for run, stage in ((trainer.validate, "val"), (trainer.test, "test")):
+        run(module, data, verbose=False)
+        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(stage)}
+        seen.append((module.num_scored, values))
+    return seen
+
+
+def rank_main(rank, port, folder, queue):
+    """One of two processes."""
+    from pytorch_lightning.strategies import DDPStrategy
+
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
+    )
+    try:
+        strategy = DDPStrategy(process_group_backend="gloo")
+        queue.put((rank, scores(folder, Finds, devices=2, strategy=strategy)))
+    except BaseException as error:
+        queue.put((rank, repr(error)))
+        raise
+
+
+def test_two_ranks_score_every_image_once(tmp_path):
+    folder = str(tmp_path)
+    alone = scores(folder, Finds)  # draws the embedded images before two processes would
+    assert [scored for scored, _ in alone] == [TEST_IMAGES, TEST_IMAGES]
+    assert alone[1][1]["test_map_50"] > 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = torch.multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=rank_main, args=(rank, port, folder, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    got = dict(queue.get(timeout=280) for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert all(isinstance(seen, list) for seen in got.values()), got
+    for rank in (0, 1):
+        for (scored, values), (expected_scored, expected) in zip_longest(got[rank], alone):
+            assert scored == expected_scored
+            assert values == pytest.approx(expected, abs=1e-6)

@@ -67,8 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status; what the user can put right is one line on stderr."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
-    except UserError as error:
-        print(f"lpflu-bench: error: {error}", file=sys.stderr)
+    except ValueError as error:
+        # What a constructor raised arrives as the cause of jsonargparse's error about the whole argument.
+        user_error = error if isinstance(error, UserError) else error.__cause__
+        if not isinstance(user_error, UserError):
+            raise
+        print(f"lpflu-bench: error: {user_error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("lpflu-bench: interrupted", file=sys.stderr)

@@ -26,9 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the set, print what is there, and return 0 if it is whole, 1 if samples of the official set are missing."""
     import lpflu_bench.data
+    from lpflu_bench.errors import UserError
 
     module = getattr(lpflu_bench.data, KINDS[args.kind])(root=args.root)
-    module.setup("check")
+    try:
+        module.setup("check")
+    except UserError as error:
+        if module.layout in str(error):
+            raise
+        raise UserError(f"{error}. {module.layout}") from error
     names = module.class_names
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     print(f"{args.kind} in {args.root}: {module.train_size:,} training and {module.test_size:,} test images")

@@ -68,9 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except ValueError as error:
-        # What a constructor raised arrives as the cause of jsonargparse's error about the whole argument.
-        user_error = error if isinstance(error, UserError) else error.__cause__
-        if not isinstance(user_error, UserError):
+        # What a constructor raised arrives as the cause of jsonargparse's errors about the arguments around it.
+        user_error: BaseException | None = error
+        while user_error is not None and not isinstance(user_error, UserError):
+            user_error = user_error.__cause__
+        if user_error is None:
             raise
         print(f"lpflu-bench: error: {user_error}", file=sys.stderr)
         return 2

@@ -16,6 +16,7 @@ from lpflu_bench.errors import UserError
 
 # ITU-R BT.601 luma as torchvision's `rgb_to_grayscale` rounds it.
 _LUMA = (0.2989, 0.587, 0.114)
+_PIXELS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ def jitter_colors(images: Tensor, strength: JitterStrength) -> Tensor:
     amounts = draws.to(images.device, non_blocking=True).to(images.dtype)
     changes = (adjust_brightness_, adjust_contrast_, adjust_saturation_, adjust_hue_)
     bounds = (strength.brightness, strength.contrast, strength.saturation, strength.hue)
-    for which in order:
-        if bounds[which] > 0:
-            changes[which](images, amounts[which])
+    # On a CPU a few large images at a time: their temporaries then stay in the cache, which halves the time.
+    at_once = len(images) if images.is_cuda else max(1, _PIXELS_AT_ONCE // images[0, 0].numel())
+    for part, amount in zip(torch.split(images, at_once), torch.split(amounts, at_once, dim=1), strict=True):
+        for which in order:
+            if bounds[which] > 0:
+                changes[which](part, amount[which])
     return images
 
 

@@ -14,7 +14,7 @@ _SPLITS = (("VOC2012", "trainval", 256), ("VOC2007", "test", 64))
 
 
 def draw_voc(root: Path, classes: Sequence[str], seed: int = 0) -> None:
-    """Draw 256 training (VOC2012, trainval) and 64 test images (VOC2007, test) of one to three objects each.
+    """Draw 256 training (VOC2012, trainval) and 64 test images (VOC2007, test) of one or two objects each.
 
     Class ``i`` is a circle, square or triangle (``i % 3``) of a colour of its own. A few small objects are marked as
     difficult.
@@ -46,9 +46,9 @@ def _draw(rng: np.random.Generator, num_classes: int) -> tuple[Image.Image, list
     image = Image.fromarray((np.asarray(ground) + noise).clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     objects: list[tuple[int, list[int], bool]] = []
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(1, 3)):
         small = rng.random() < 0.05
-        side = int(rng.uniform(0.1, 0.15) * 96) if small else int(rng.uniform(0.3, 0.6) * 96)
+        side = int(rng.uniform(0.1, 0.15) * 96) if small else int(rng.uniform(0.4, 0.7) * 96)
         left, top = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
         box = [left, top, left + side, top + side]
         if any(_overlap(box, other) > 0.1 * side**2 for _, other, _ in objects):

@@ -156,7 +156,7 @@ class VOC(BenchDataModule):
         lists = (self.train_list, self.test_list)
         if self.root == EMBEDDED:
             digest = hashlib.blake2b("\n".join(self.class_names).encode(), digest_size=4).hexdigest()
-            root = embedded_root(f"voc-2-{digest}", partial(draw_voc, classes=self.class_names))
+            root = embedded_root(f"voc-3-{digest}", partial(draw_voc, classes=self.class_names))
             lists = ("2012/trainval", "2007/test")
         else:
             root = self.root_folder()

@@ -310,9 +310,9 @@ def test_the_embedded_set_is_learnable(tmp_path):
     seed_everything(0, verbose=False)
     data = embedded(augmentation="flip")
     network = module(
-        schedule=WarmupDecayHold(1, 12), optimizer=lambda p: torch.optim.Adam(p, lr=0.004), channels_last=True
+        schedule=WarmupDecayHold(1, 8), optimizer=lambda p: torch.optim.Adam(p, lr=0.012), channels_last=True
     )
-    run = trainer(tmp_path, max_epochs=12, limit_val_batches=0)
+    run = trainer(tmp_path, max_epochs=8, limit_val_batches=0)
     run.test(network, data, verbose=False)
     untrained = float(run.callback_metrics["test_map_50"])
     run.fit(network, data)

@@ -11,6 +11,7 @@ All get the same random images, as CIFAR-100 has them, and as many cores. Ratios
 
 import argparse
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Iterable
@@ -105,10 +106,10 @@ def main() -> None:
     ways = {"per image": lambda: per_image, "kornia": lambda: kornia(data), "suite": lambda: suite(data)}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(args.rounds):
-        print(f"round {number + 1} of {args.rounds}", end="\r", flush=True)
+        print(f"round {number + 1} of {args.rounds}", end="\r", file=sys.stderr, flush=True)
         for name, batches in ways.items():
             rates[name].append(rate(batches(), args.seconds))
-    print(f"{'':12}{'images/s':>10}{'x per image':>14}   median of {args.rounds} rounds, {args.workers} cores")
+    print(f"{'':12}{'images/s':>10}{'x per image':>14}   median of {args.rounds} rounds, {args.workers} core(s)")
     for name, values in rates.items():
         ratio = statistics.median(a / b for a, b in zip(values, rates["per image"], strict=True))
         print(f"{name:12}{statistics.median(values):>10,.0f}{ratio:>14.2f}")

@@ -234,7 +234,7 @@ class Stopwatch(Callback):
     def __init__(self, steps):
         self.steps, self.rate = steps, 0.0
 
-    def on_train_batch_end(self, trainer, *_):  # noqa: D102
+    def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == WARM_UP:
             self.start = time.perf_counter()
         if trainer.global_step == self.steps + WARM_UP:

@@ -97,6 +97,7 @@ def epoch_rate(batches: Iterable) -> float:
 
 
 def pipeline(rounds: int, count: int) -> None:
+    threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         draw_large_scenes(root, count)
@@ -110,6 +111,7 @@ def pipeline(rounds: int, count: int) -> None:
             cache_dir=folder,
         )
         data.setup("fit")
+        torch.set_num_threads(1)  # beside the workers, as they have one each
         plain, cached = per_image(root, data), data.train_dataloader()
 
         def suite() -> Iterable:
@@ -122,6 +124,7 @@ def pipeline(rounds: int, count: int) -> None:
         for _ in range(rounds):
             for name, batches in ways.items():
                 rates[name].append(epoch_rate(batches()))
+    torch.set_num_threads(threads)
     reference = statistics.median(rates["per image"])
     print(f"input pipeline, {count} scenes of 2048 x 1024, {WORKERS} workers")
     for name, values in rates.items():

@@ -4,7 +4,7 @@
 
 Both train the network, the optimizer and the schedule of tasks/demo/classification.yaml. The bare loop takes prepared
 tensors from a list and does forward, loss, backward, step. The suite loads from its data module, augments, sets and averages
-slopes, logs, checks the loss, and times itself. The augmentation is work, not overhead, so the second ratio has it switched off.
+slopes, logs, checks the loss, and times itself. Augmentation is work, not overhead: the second ratio has it off.
 Rounds alternate, so that a drift of the machine hits both alike; the ratio is of the medians.
 """
 
@@ -30,7 +30,10 @@ BATCH = 64
 def module(activation: str) -> ClassificationModule:
     seed_everything(0, verbose=False)
     return ClassificationModule(
-        network="resnet8", num_classes=10, activation=activation, optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
+        network="resnet8",
+        num_classes=10,
+        activation=activation,
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.01),
         schedule=WarmupDecayHold(1, 6, 0.01),
     )
 
@@ -68,8 +71,16 @@ def suite(activation: str, steps: int, augmentation: str, progress: bool) -> flo
     watch = Stopwatch(steps)
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
-            accelerator="cpu", max_steps=steps + 5, max_epochs=-1, limit_val_batches=0, logger=False, enable_checkpointing=False,
-            enable_progress_bar=progress, enable_model_summary=False, use_distributed_sampler=False, default_root_dir=folder,
+            accelerator="cpu",
+            max_steps=steps + 5,
+            max_epochs=-1,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
             callbacks=[SlopeEMA(), FiniteLoss(), RunRecord(folder), watch],
         ).fit(module(activation), Shapes(root="embedded", batch_size=BATCH, augmentation=augmentation))
     return watch.rate
@@ -94,7 +105,10 @@ def main() -> None:
         reference = statistics.median(rates["bare"])
         for name, values in rates.items():
             median = statistics.median(values)
-            print(f"{activation:6} {name:24} {median:8.0f} images/s  ratio {median / reference:.3f}  (spread {min(values):.0f} to {max(values):.0f})")
+            print(
+                f"{activation:6} {name:24} {median:8.0f} images/s  ratio {median / reference:.3f}"
+                f"  (spread {min(values):.0f} to {max(values):.0f})"
+            )
 
 
 if __name__ == "__main__":

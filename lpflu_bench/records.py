@@ -53,9 +53,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without(section: Mapping[str, Any], machine: set[str]) -> dict[str, Any]:
     """Leave machine settings out; `root: embedded` is no path but another data set."""
-    return {
-        key: item for key, item in section.items() if key not in machine or (key == "root" and item == "embedded")
-    }
+    return {key: item for key, item in section.items() if key not in machine or (key == "root" and item == "embedded")}
 
 
 def _without_unset(value: Any) -> Any:
@@ -113,7 +111,9 @@ def read_record(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read the record {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a record: it is no valid JSON ({error}); remove it or run that run again") from error
+        raise UserError(
+            f"{path} is not a record: it is no valid JSON ({error}); remove it or run that run again"
+        ) from error
     if not isinstance(record, dict) or "schema" not in record:
         raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'")
     if record["schema"] != SCHEMA:

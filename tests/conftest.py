@@ -1,6 +1,5 @@
 """Shared by all tests: one seed, few threads, and a tiny LightningModule with every real mechanism in it."""
 
-
 import pytest
 import torch
 

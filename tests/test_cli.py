@@ -51,8 +51,10 @@ def test_fit_and_test_leave_one_finished_record(trained):
     assert record["test"]["images_per_second"] > 0
     assert record["train"]["peak_memory_mb"] > 0
     assert record["parameters"] == sum(
-        v.numel() for k, v in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].items()
-        if k.startswith("network.") and not k.endswith(("running_mean", "running_var", "num_batches_tracked", "slope", "slope_average"))
+        v.numel()
+        for k, v in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].items()
+        if k.startswith("network.")
+        and not k.endswith(("running_mean", "running_var", "num_batches_tracked", "slope", "slope_average"))
     )
     assert record["placement"]["slopes"]["ema"] > 0
     assert record["config"]["model"]["init_args"]["activation"] == "lpflu"
@@ -70,7 +72,10 @@ def test_each_command_has_its_own_folder(trained):
 
 def test_a_saved_config_is_a_command(trained, tmp_path):
     assert main(["fit", "--config", str(trained / "fit/config.yaml"), "--run_dir", str(tmp_path / "again")]) == 0
-    first, again = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (trained, tmp_path / "again"))
+    first, again = (
+        torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for run in (trained, tmp_path / "again")
+    )
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
@@ -89,11 +94,17 @@ def test_a_flag_that_contradicts_the_checkpoint_is_refused(trained, capsys):
     before = (trained / "record.json").read_bytes()
     line = refused(capsys, "test", *SMOKE, "--model.activation", "mish", "--ckpt_path", checkpoint)
     assert "model.activation is 'mish' here, 'lpflu' in the checkpoint" in line
-    line = refused(capsys, "test", *SMOKE, "--model.activation", "lpflu", "--model.network", "resnet14", "--ckpt_path", checkpoint)
+    line = refused(
+        capsys, "test", *SMOKE, "--model.activation", "lpflu", "--model.network", "resnet14", "--ckpt_path", checkpoint
+    )
     assert "model.network is 'resnet14' here, 'resnet8' in the checkpoint" in line
-    line = refused(capsys, "fit", *SMOKE, "--model.activation", "lpflu", "--model.optimizer.lr", "0.5", "--ckpt_path", checkpoint)
+    line = refused(
+        capsys, "fit", *SMOKE, "--model.activation", "lpflu", "--model.optimizer.lr", "0.5", "--ckpt_path", checkpoint
+    )
     assert "model.optimizer.lr is 0.5 here, 0.01 in the checkpoint" in line
-    line = refused(capsys, "test", *SMOKE, "--model.activation", "lpflu", "--seed_everything", "3", "--ckpt_path", checkpoint)
+    line = refused(
+        capsys, "test", *SMOKE, "--model.activation", "lpflu", "--seed_everything", "3", "--ckpt_path", checkpoint
+    )
     assert "seed_everything is 3 here, 0 in the checkpoint" in line
     assert (trained / "record.json").read_bytes() == before
 
@@ -164,15 +175,37 @@ def test_an_unknown_command_lists_the_commands(capsys):
 
 def test_data_missing_says_where_it_was_looked_for(tmp_path, capsys):
     line = refused(
-        capsys, "fit", "--config", "tasks/cifar100/regnety_800mf.yaml", "--config", "configs/cpu.yaml", "--data.root", tmp_path / "nothing",
-        "--run_dir", tmp_path / "run",
+        capsys,
+        "fit",
+        "--config",
+        "tasks/cifar100/regnety_800mf.yaml",
+        "--config",
+        "configs/cpu.yaml",
+        "--data.root",
+        tmp_path / "nothing",
+        "--run_dir",
+        tmp_path / "run",
     )
     assert str(tmp_path / "nothing") in line
 
 
-@pytest.mark.parametrize("command", ["--help", *(f"{name} --help" for name in COMMANDS if name not in ("fit", "validate", "test", "predict")), "activations"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help",
+        *(f"{name} --help" for name in COMMANDS if name not in ("fit", "validate", "test", "predict")),
+        "activations",
+    ],
+)
 def test_light_commands_do_not_import_torch(command):
-    code = f"import sys; from lpflu_bench.cli import main\ntry: main({command.split()!r})\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = "\n".join(
+        [
+            "import sys; from lpflu_bench.cli import main",
+            f"try: main({command.split()!r})",
+            "except SystemExit: pass",
+            "assert 'torch' not in sys.modules",
+        ]
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -189,7 +222,14 @@ def test_public_option_names_are_frozen():
         return [p for p in inspect.signature(cls.__init__).parameters if p not in ("self", "kwargs")]
 
     assert names(BenchModule) == [
-        "activation", "ema_in", "squeeze_excitation", "initializer", "optimizer", "schedule", "channels_last", "compile",
+        "activation",
+        "ema_in",
+        "squeeze_excitation",
+        "initializer",
+        "optimizer",
+        "schedule",
+        "channels_last",
+        "compile",
     ]
     assert names(ClassificationModule) == ["network", "num_classes", "downsamplings"]
     assert names(WarmupDecayHold) == ["warmup_epochs", "decay_end_epoch", "final_factor"]

@@ -20,7 +20,9 @@ class FewShapes(Shapes):
 
     def read_embedded(self):
         whole = super().read_embedded()
-        return ImageSplits(whole.train.subset(torch.arange(24)), whole.test.subset(torch.arange(TEST_IMAGES)), whole.class_names)
+        return ImageSplits(
+            whole.train.subset(torch.arange(24)), whole.test.subset(torch.arange(TEST_IMAGES)), whole.class_names
+        )
 
 
 class Watch(SlopeEMA):
@@ -41,8 +43,18 @@ def train_and_test(folder, **settings):
     seed_everything(0, verbose=False)
     watch = Watch()
     trainer = Trainer(
-        accelerator="cpu", max_epochs=1, limit_train_batches=2, limit_val_batches=0, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, default_root_dir=folder, callbacks=[watch], **settings,
+        accelerator="cpu",
+        max_epochs=1,
+        limit_train_batches=2,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        callbacks=[watch],
+        **settings,
     )
     module = TinyModule(activation="lpflu", num_classes=10)
     data = FewShapes(root="embedded", batch_size=4, test_batch_size=5, augmentation="none")
@@ -52,8 +64,12 @@ def train_and_test(folder, **settings):
     scored = module.num_scored
     trainer.fit(module, data)
     return {
-        "scores": scores, "scored": scored, "drawn": watch.drawn, "averages": averages(module).tolist(),
-        "start": before.sum().item(), "end": module.state_dict()["network.conv1.weight"].sum().item(),
+        "scores": scores,
+        "scored": scored,
+        "drawn": watch.drawn,
+        "averages": averages(module).tolist(),
+        "start": before.sum().item(),
+        "end": module.state_dict()["network.conv1.weight"].sum().item(),
     }
 
 
@@ -61,7 +77,9 @@ def rank_main(rank, port, folder, queue):
     """One of two processes."""
     from pytorch_lightning.strategies import DDPStrategy
 
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
+    )
     try:
         queue.put((rank, train_and_test(folder, devices=2, strategy=DDPStrategy(process_group_backend="gloo"))))
     except BaseException as error:

@@ -25,7 +25,11 @@ def test_identity_has_no_paths_and_keeps_what_decides_the_result():
 
 
 def test_hash_ignores_key_order_and_machine_but_not_settings():
-    elsewhere = {**CONFIG, "run_dir": "/other", "data": {"init_args": {"batch_size": 128, "root": "D:/"}, "class_path": "D"}}
+    elsewhere = {
+        **CONFIG,
+        "run_dir": "/other",
+        "data": {"init_args": {"batch_size": 128, "root": "D:/"}, "class_path": "D"},
+    }
     assert config_hash(elsewhere) == config_hash(CONFIG)
     assert config_hash({**CONFIG, "seed_everything": 1}) != config_hash(CONFIG)
     assert config_hash({**CONFIG, "trainer": {**CONFIG["trainer"], "precision": "bf16-mixed"}}) != config_hash(CONFIG)

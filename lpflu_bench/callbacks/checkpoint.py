@@ -13,7 +13,9 @@ LAST = "last.ckpt"
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, then renames: a run killed while it saves still has its previous checkpoint."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
         """Save ``checkpoint`` to ``path``."""
         target = Path(path)
         partial = target.with_name(f".{target.name}.part")

@@ -19,7 +19,7 @@ def _parameters(class_path: str) -> set[str]:
         parameter
         for base in inspect.getmro(found)
         if "__init__" in vars(base)
-        for parameter in inspect.signature(base.__init__).parameters
+        for parameter in inspect.signature(vars(base)["__init__"]).parameters
         if parameter not in ("self", "args", "kwargs")
     }
 
@@ -43,16 +43,23 @@ def one_line(message: str, parser: Any) -> str:
         known = set().union(*(_parameters(path) for path in classes)) if classes else set()
         where = f" in {section}" if section else ""
         return f"unknown key '{match[1]}'{where}{_nearest(match[1].split('.')[0], known)}"
-    if match := re.search(r"(?:Key|key|option|Option|Group|Subcommand \"\w+\" option) ['\"]([\w.]+)['\"] is not expected", text) or re.search(
-        r"[Uu]nrecognized arguments: --([\w.]+)", text
-    ) or re.search(r"does not accept (?:nested )?key ['\"]([\w.]+)['\"]", text):
+    if (
+        match := re.search(
+            r"(?:Key|key|option|Option|Group|Subcommand \"\w+\" option) ['\"]([\w.]+)['\"] is not expected", text
+        )
+        or re.search(r"[Uu]nrecognized arguments: --([\w.]+)", text)
+        or re.search(r"does not accept (?:nested )?key ['\"]([\w.]+)['\"]", text)
+    ):
         known = set(getattr(parser, "get_defaults", dict)().keys()) if parser is not None else set()
         return f"unknown key '{match[1]}'{_nearest(match[1], known)}"
     lines = [line.strip(" -\t") for line in text.splitlines() if line.strip()]
     useful = [
         line
         for line in lines
-        if not re.match(r"(Does not validate against any|Subtypes:|Errors:|Given value|Parser key|Expected a <class 'NoneType'>)", line)
+        if not re.match(
+            r"(Does not validate against any|Subtypes:|Errors:|Given value|Parser key|Expected a <class 'NoneType'>)",
+            line,
+        )
     ]
     gist = " ".join((useful or lines)[:2])
     return f"{section}: {gist}" if section and section not in gist else gist

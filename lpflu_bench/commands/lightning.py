@@ -15,8 +15,6 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
 # Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
-import lpflu_bench.data
-import lpflu_bench.modules
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
 from lpflu_bench.callbacks.record import RunRecord, trained_config
@@ -88,7 +86,10 @@ class BenchCLI(LightningCLI):
         """Add the suite's own keys."""
         parser.add_argument("--task", type=str, default="custom", help="The task's name in records and tables.")
         parser.add_argument(
-            "--run_dir", type=str | None, default=None, help="The run's folder (default: runs/TASK/ACTIVATION-seedSEED)."
+            "--run_dir",
+            type=str | None,
+            default=None,
+            help="The run's folder (default: runs/TASK/ACTIVATION-seedSEED).",
         )
         parser.add_lightning_class_args(WeightEMA, "weight_ema")
 
@@ -108,7 +109,9 @@ class BenchCLI(LightningCLI):
             checkpoint = config["ckpt_path"] = str(self.run_dir / CHECKPOINTS / LAST)
         if checkpoint is None:
             if command != "fit":
-                raise UserError(f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): untrained weights score nothing")
+                raise UserError(
+                    f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): untrained weights score nothing"
+                )
             self._refuse_to_overwrite()
         else:
             refuse_contradiction(command, plain, trained_config(checkpoint), checkpoint)
@@ -120,8 +123,8 @@ class BenchCLI(LightningCLI):
 
     def _find_run_dir(self, config: Mapping[str, Any], checkpoint: str | None) -> Path:
         if config["run_dir"]:
-            return Path(config["run_dir"])
-        if checkpoint not in (None, "last") and Path(checkpoint).parent.name == CHECKPOINTS:
+            return Path(str(config["run_dir"]))
+        if checkpoint is not None and checkpoint != "last" and Path(checkpoint).parent.name == CHECKPOINTS:
             return Path(checkpoint).parent.parent
         name = _activation_name(config["model"]["init_args"]["activation"])
         return Path("runs") / config["task"] / f"{name}-seed{config['seed_everything']}"
@@ -178,7 +181,9 @@ class BenchCLI(LightningCLI):
         """Score the checkpoint; with weight averaging in it, the raw weights and the averaged ones."""
         assert self.record is not None
         self._announce("testing")
-        raw = torch.load(kwargs["ckpt_path"], map_location="cpu", weights_only=True, mmap=True).get("current_model_state")
+        raw = torch.load(kwargs["ckpt_path"], map_location="cpu", weights_only=True, mmap=True).get(
+            "current_model_state"
+        )
         if raw is not None:
             self.record.scored_weights = "metrics_averaged"
         self.trainer.test(**kwargs, verbose=False)
@@ -205,7 +210,8 @@ class BenchCLI(LightningCLI):
         counts = module.placement.counts()
         slopes = ", ".join(f"{number} {form}" for form, number in counts["slopes"].items())
         self._say(
-            f"{_activation_name(module.activation)} at {counts['replaced']} places" + (f" (slopes: {slopes})" if slopes else "")
+            f"{_activation_name(module.activation)} at {counts['replaced']} places"
+            + (f" (slopes: {slopes})" if slopes else "")
             + f", {counts['kept']} gates kept"
         )
 
@@ -274,10 +280,14 @@ def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mappi
     if command != "fit":
         differences = [d for d in differences if not any(part in _EXECUTION_KEYS for part in d[0].split("."))]
     if differences:
-        listed = "; ".join(f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in differences[:4])
+        listed = "; ".join(
+            f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in differences[:4]
+        )
         more = f" and {len(differences) - 4} more keys" if len(differences) > 4 else ""
         key, _, theirs = differences[0]
-        raise UserError(f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint")
+        raise UserError(
+            f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint"
+        )
 
 
 def quiet() -> None:

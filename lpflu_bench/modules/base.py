@@ -172,7 +172,7 @@ class BenchModule(LightningModule, ABC):
             if isinstance(module, _NORMS):
                 exempt.update(id(p) for p in module.parameters(recurse=False))
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in parameters if id(p) not in exempt]},
             {"params": [p for p in parameters if id(p) in exempt], "weight_decay": 0.0},
         ]

@@ -92,7 +92,8 @@ class ClassificationModule(BenchModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return class probabilities [B, num_classes]."""
-        return self(batch[0]).float().softmax(dim=1)
+        logits: Tensor = self(batch[0])
+        return logits.float().softmax(dim=1)
 
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Tensor, class_names: Sequence[str]

@@ -51,7 +51,7 @@ def test_table_takes_a_pattern_and_shows_registered_names(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "my_elu" in text
     assert "registered by test_activations_command" in text
-    assert "sigmoid" not in text
+    assert "hardswish" not in text
 
 
 def test_no_match_is_one_line(capsys):

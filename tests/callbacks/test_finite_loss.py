@@ -20,8 +20,14 @@ class Breaks(TinyModule):
 
 def test_names_epoch_and_step_and_records_the_failure(tmp_path):
     trainer = Trainer(
-        accelerator="cpu", max_epochs=3, logger=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
-        num_sanity_val_steps=0, callbacks=[FiniteLoss(), RunRecord(tmp_path), last_checkpoint(tmp_path / "checkpoints")],
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        num_sanity_val_steps=0,
+        callbacks=[FiniteLoss(), RunRecord(tmp_path), last_checkpoint(tmp_path / "checkpoints")],
     )
     with pytest.raises(LossNotFiniteError, match="epoch 1, step 5"):
         trainer.fit(Breaks(), TinyData())
@@ -35,8 +41,14 @@ def test_names_epoch_and_step_and_records_the_failure(tmp_path):
 
 def test_a_finite_run_is_not_disturbed(tmp_path):
     trainer = Trainer(
-        accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=tmp_path, callbacks=[FiniteLoss()],
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        callbacks=[FiniteLoss()],
     )
     trainer.fit(TinyModule(), TinyData())
     assert trainer.global_step == 8

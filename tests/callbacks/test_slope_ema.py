@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
+from tiny import TinyData, TinyModule, averages, slopes
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-
-from tiny import TinyData, TinyModule, averages, slopes
 
 from lpflu_bench.activations.leaky import LPFLU, advance_slopes, draw_slopes, ema_layers
 from lpflu_bench.callbacks import SlopeEMA
@@ -30,8 +29,14 @@ class Watch(Callback):
 
 def trainer(tmp_path, watch, **settings):
     return Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        default_root_dir=tmp_path, callbacks=[SlopeEMA(), watch], **{"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False, **settings},
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=tmp_path,
+        callbacks=[SlopeEMA(), watch],
+        **{"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False, **settings},
     )
 
 
@@ -130,7 +135,9 @@ def test_resume_goes_on_with_the_draws_of_the_uninterrupted_run(tmp_path):
     first.save_checkpoint(tmp_path / "cut.ckpt")
     seed_everything(0)
     resumed, watch = TinyModule(activation="lpflu"), Watch()
-    trainer(tmp_path / "on", watch, max_epochs=3).fit(resumed, TinyData(), ckpt_path=tmp_path / "cut.ckpt", weights_only=True)
+    trainer(tmp_path / "on", watch, max_epochs=3).fit(
+        resumed, TinyData(), ckpt_path=tmp_path / "cut.ckpt", weights_only=True
+    )
     assert len(watch.slopes) == 8
     for ours, theirs in zip(watch.slopes, watched.slopes[4:], strict=True):
         assert torch.equal(ours, theirs)
@@ -148,4 +155,8 @@ def test_a_plain_loop_needs_one_call():
     assert 0 <= drawn <= 0.02
     assert float(layer.slope_average) == pytest.approx(0.01 + 0.00125 * (drawn - 0.01), abs=1e-9)
     x = torch.linspace(-5, 0, 11)
-    assert torch.allclose(network(x) - network.eval()(x), (drawn - layer.slope_average) * (x - LPFLU(slope="fixed", value=0.0)(x)), atol=1e-6)
+    assert torch.allclose(
+        network(x) - network.eval()(x),
+        (drawn - layer.slope_average) * (x - LPFLU(slope="fixed", value=0.0)(x)),
+        atol=1e-6,
+    )

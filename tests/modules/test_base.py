@@ -62,8 +62,16 @@ def test_schedule_counts_optimizer_steps_not_batches(tmp_path):
 
     rates = Rates()
     Trainer(
-        accelerator="cpu", max_epochs=3, accumulate_grad_batches=2, logger=False, enable_checkpointing=False, callbacks=[rates],
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path, limit_val_batches=0,
+        accelerator="cpu",
+        max_epochs=3,
+        accumulate_grad_batches=2,
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[rates],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        limit_val_batches=0,
     ).fit(
         TinyModule(optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0), schedule=WarmupDecayHold(1, 2, 0.1)),
         TinyData(n=16, batch_size=4),
@@ -79,5 +87,5 @@ def test_torchs_own_schedulers_step_with_the_optimizer(tmp_path):
 
 
 def test_data_with_another_number_of_classes_is_refused():
-    with pytest.raises(UserError, match="data has 7 classes, the network 4: pass --model.num_classes 7"):
+    with pytest.raises(UserError, match=r"data has 7 classes, the network 4: pass --model\.num_classes 7"):
         TinyModule().check_classes(7)

@@ -6,8 +6,15 @@ from tiny import TinyData, TinyModule
 
 def trainer(tmp_path, **settings):
     return Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=tmp_path, num_sanity_val_steps=0, use_distributed_sampler=False, **settings,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        **settings,
     )
 
 
@@ -34,7 +41,9 @@ def test_test_logs_percent_and_counts_every_sample(tmp_path):
     module.eval()
     wrong = (module(images).argmax(1) != targets).float().mean().item()
     assert float(run.callback_metrics["test_top1_error"]) == pytest.approx(100 * wrong, abs=1e-3)
-    assert float(run.callback_metrics["test_top5_error"]) == pytest.approx(0.0, abs=1e-4)  # 4 classes: all are in the top 5
+    assert float(run.callback_metrics["test_top5_error"]) == pytest.approx(
+        0.0, abs=1e-4
+    )  # 4 classes: all are in the top 5
 
 
 def test_a_tiny_network_overfits_its_images(tmp_path):

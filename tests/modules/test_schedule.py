@@ -23,7 +23,9 @@ def test_every_step_of_80_epochs_is_the_papers():
     assert schedule(0) == 0.0
 
 
-@pytest.mark.parametrize(("images", "batch", "warmup", "decay"), [(17125, 100, 171, 9405), (2975, 16, 185, 10175), (50000, 128, 390, 21450)])
+@pytest.mark.parametrize(
+    ("images", "batch", "warmup", "decay"), [(17125, 100, 171, 9405), (2975, 16, 185, 10175), (50000, 128, 390, 21450)]
+)
 def test_corners_of_all_three_tasks(images, batch, warmup, decay):
     steps = images // batch
     assert (steps, steps * 55) == (warmup, decay)

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 # Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
+from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.callbacks.record import RunRecord, trained_config
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
 from lpflu_bench.callbacks.step_seed import StepSeed
@@ -127,7 +128,7 @@ class BenchCLI(LightningCLI):
         if checkpoint is not None and checkpoint != "last" and Path(checkpoint).parent.name == CHECKPOINTS:
             return Path(checkpoint).parent.parent
         name = _activation_name(config["model"]["init_args"]["activation"])
-        return Path("runs") / config["task"] / f"{name}-seed{config['seed_everything']}"
+        return Path("runs") / str(config["task"]) / f"{name}-seed{config['seed_everything']}"
 
     def _refuse_to_overwrite(self) -> None:
         if int(os.environ.get("LOCAL_RANK", 0)) > 0:
@@ -153,6 +154,8 @@ class BenchCLI(LightningCLI):
         if weight_ema.decay is not None:
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
         callbacks += [FiniteLoss(), self.record, last_checkpoint(self.run_dir / CHECKPOINTS)]
+        if command == "predict":
+            callbacks.append(PredictionWriter(folder))
         settings["callbacks"] = [*(settings.get("callbacks") or []), *callbacks]
         settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO()]
         settings["default_root_dir"] = settings.get("default_root_dir") or str(self.run_dir)
@@ -202,6 +205,12 @@ class BenchCLI(LightningCLI):
         self._announce("validating")
         self.trainer.validate(**kwargs, verbose=False)
         self._print_scores(dict(self.trainer.callback_metrics), "")
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write what the checkpoint says of the test set: a table, and pictures where the task has them."""
+        self._announce("predicting with")
+        self.trainer.predict(**kwargs, return_predictions=False)
+        self._say(f"predictions in {self.trainer.log_dir}")
 
     def _announce(self, verb: str) -> None:
         module = self.model

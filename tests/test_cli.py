@@ -139,8 +139,8 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "key", "nearest"),
     [
-        (["--model.actvation", "relu"], "actvation", "activation"),
-        (["--trainer.max_epoch", "3"], "max_epoch", "max_epochs"),
+        (["--model.actvation", "relu"], "actvation", " activation"),
+        (["--trainer.max_epcohs", "3"], "max_epcohs", "max_epochs"),
         (["--data.bach_size", "3"], "bach_size", "batch_size"),
         (["--sed_everything", "3"], "sed_everything", "seed_everything"),
     ],

@@ -29,6 +29,11 @@ def _nearest(key: str, known: Iterable[str]) -> str:
     return f"; the nearest are {', '.join(close)}" if close else ""
 
 
+def _keys(parser: Any) -> set[str]:
+    """Return the keys of a parser (jsonargparse parses the arguments of a class with a parser of its own)."""
+    return {action.dest for action in getattr(parser, "_actions", ()) if action.dest not in ("help", "==SUPPRESS==")}
+
+
 def one_line(message: str, parser: Any) -> str:
     """Return the gist of a parser's error message.
 
@@ -38,20 +43,16 @@ def one_line(message: str, parser: Any) -> str:
     """
     text = str(message)
     section = match[1] if (match := re.search(r'Parser key "([^"]+)"', text)) else ""
-    if match := re.search(r"Option '([^']+)' is not accepted", text):
-        classes = re.findall(r"class_path '([^']+)'", text)
-        known = set().union(*(_parameters(path) for path in classes)) if classes else set()
-        where = f" in {section}" if section else ""
-        return f"unknown key '{match[1]}'{where}{_nearest(match[1].split('.')[0], known)}"
-    if (
-        match := re.search(
-            r"(?:Key|key|option|Option|Group|Subcommand \"\w+\" option) ['\"]([\w.]+)['\"] is not expected", text
-        )
-        or re.search(r"[Uu]nrecognized arguments: --([\w.]+)", text)
-        or re.search(r"does not accept (?:nested )?key ['\"]([\w.]+)['\"]", text)
+    for pattern in (
+        r"Option '([\w.]+)' is not accepted",
+        r"(?:Key|key|option|Option|Group|Subcommand \"\w+\" option) ['\"]([\w.]+)['\"] is not expected",
+        r"[Uu]nrecognized arguments: --([\w.]+)",
+        r"does not accept (?:nested )?key ['\"]([\w.]+)['\"]",
     ):
-        known = set(getattr(parser, "get_defaults", dict)().keys()) if parser is not None else set()
-        return f"unknown key '{match[1]}'{_nearest(match[1], known)}"
+        if match := re.search(pattern, text):
+            known = _keys(parser).union(*(_parameters(path) for path in re.findall(r"class_path '([^']+)'", text)))
+            where = f" in {section}" if section else ""
+            return f"unknown key '{match[1]}'{where}{_nearest(match[1], known)}"
     lines = [line.strip(" -\t") for line in text.splitlines() if line.strip()]
     useful = [
         line

@@ -264,7 +264,7 @@ def _differences(a: Any, b: Any, prefix: str) -> list[tuple[str, Any, Any]]:
             for key in {**a, **b}
             for difference in _differences(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
         ]
-    return [] if a == b else [(prefix.replace(".init_args.", ".", 1), a, b)]
+    return [] if a == b else [(prefix.replace(".init_args.", "."), a, b)]
 
 
 def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mapping[str, Any], checkpoint: str) -> None:

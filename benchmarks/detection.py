@@ -249,7 +249,7 @@ def suite_rate(activation: str, steps: int) -> float:
         Trainer(
             accelerator="cpu",
             max_steps=steps + WARM_UP,
-            max_epochs=-1,
+            max_epochs=1000,
             limit_val_batches=0,
             logger=False,
             enable_checkpointing=False,

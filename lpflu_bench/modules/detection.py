@@ -142,7 +142,7 @@ class DetectionModule(BenchModule):
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Boxes, class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Draw the boxes of at least 50 % on the image; return a row for each box, best first."""
+        """Draw the boxes of at least 30 % on the image; return a row for each box, best first."""
         if image is not None:
             write_png(draw_predictions(image, prediction, class_names), str(folder / f"{name}.png"))
         columns = (prediction[name].tolist() for name in ("labels", "scores", "boxes"))

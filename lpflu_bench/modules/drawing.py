@@ -39,7 +39,7 @@ def class_color(index: int) -> tuple[int, int, int]:
 
 
 def draw_predictions(
-    image: Tensor, prediction: Mapping[str, Tensor], class_names: Sequence[str], score_threshold: float = 0.5
+    image: Tensor, prediction: Mapping[str, Tensor], class_names: Sequence[str], score_threshold: float = 0.3
 ) -> Tensor:
     """Return the image with its predicted boxes, each with class name and score in percent.
 

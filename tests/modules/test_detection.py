@@ -239,7 +239,7 @@ def test_only_boxes_above_the_threshold_are_drawn():
     prediction = {
         "boxes": torch.tensor([[10.0, 20, 40, 50], [50, 5, 70, 30]]),
         "labels": torch.tensor([1, 2]),
-        "scores": torch.tensor([0.9, 0.3]),
+        "scores": torch.tensor([0.9, 0.2]),
     }
     drawn = draw_predictions(image, prediction, ["a", "b"])
     changed = (drawn != image).any(0)

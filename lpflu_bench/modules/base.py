@@ -159,7 +159,8 @@ class BenchModule(LightningModule, ABC):
 
     def _by_epoch(self, optimizer: Optimizer, schedule: Callable[[float], float]) -> LambdaLR:
         trainer = self.trainer
-        _ = trainer.estimated_stepping_batches  # sets the training loader up, so that its length is known
+        # So that the number of batches is known. `estimated_stepping_batches` skips this when max_steps alone is given.
+        trainer.fit_loop.setup_data()
         steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
         return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch))
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from tiny import TinyData, TinyModule
 from torch import nn
 
@@ -89,3 +90,13 @@ def test_torchs_own_schedulers_step_with_the_optimizer(tmp_path):
 def test_data_with_another_number_of_classes_is_refused():
     with pytest.raises(UserError, match=r"data has 7 classes, the network 4: pass --model\.num_classes 7"):
         TinyModule().check_classes(7)
+
+
+def test_a_schedule_by_epochs_knows_them_when_max_steps_alone_is_given(tmp_path):
+    module = TinyModule(schedule=WarmupDecayHold(1, 3), optimizer=lambda p: torch.optim.SGD(p, lr=1.0))
+    run = Trainer(
+        accelerator="cpu", max_epochs=-1, max_steps=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, default_root_dir=tmp_path, limit_val_batches=0,
+    )  # fmt: skip
+    run.fit(module, TinyData(n=16, batch_size=4))
+    assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(2 / 4)

@@ -202,9 +202,10 @@ def smu(x: Tensor, alpha: Parameter, mu: Parameter) -> Tensor:
 @_formula
 def smu1(x: Tensor, alpha: Parameter, mu: Parameter) -> Tensor:
     """((1 + alpha) x + sqrt((1 - alpha)^2 x^2 + mu^2)) / 2, as Leaky ReLU plus what it lies above it."""
-    # hypot, not a root of squares: those overflow and underflow. sqrt(c^2 x^2 + mu^2) - c |x| is mu^2 over their sum.
-    magnitude = (1 - alpha) * torch.where(x < 0, -x, x)
-    root = torch.hypot(magnitude, torch.as_tensor(mu, dtype=x.dtype, device=x.device))
+    # sqrt(c^2 x^2 + mu^2) - c |x| is mu^2 over their sum, without cancellation. The clamp keeps the square finite, as
+    # torch.hypot would, which ONNX does not have; mu must be above 1e-19 in float32 for its square not to vanish.
+    magnitude = (1 - alpha) * torch.where(x < 0, -x, x).clamp(max=_FAR)
+    root = torch.sqrt(magnitude * magnitude + mu * mu)
     return torch.where(x < 0, alpha * x, x) + mu * (mu / (root + magnitude)) / 2
 
 

@@ -273,8 +273,8 @@ class SMU1(Activation):
 
     def __init__(self, alpha: float = 0.01, mu: float = 4.332461424154261e-9) -> None:
         super().__init__()
-        if mu == 0:
-            raise ValueError("smu1: mu must not be 0, the gradient at x = 0 is undefined there")
+        if not abs(mu) > 1e-18:
+            raise ValueError(f"smu1: mu must not be 0 (nor below 1e-18), where the gradient at x = 0 is lost, got {mu}")
         self.alpha = alpha
         self.mu = nn.Parameter(torch.tensor(mu, dtype=torch.float32))
 

@@ -6,6 +6,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from lpflu_bench.activations.fused import apply as apply  # the one place where modules compute a formula
+
 
 class Activation(nn.Module):
     """An activation function whose parameters and buffers never fall below float32.
@@ -23,11 +25,6 @@ class Activation(nn.Module):
 
         super()._apply(at_least_float32, recurse)  # type: ignore[no-untyped-call]
         return self
-
-
-def apply(function: Callable[..., Tensor], x: Tensor, *parameters: Tensor | float) -> Tensor:
-    """Compute a formula of ``functional``: the one place where modules do so."""
-    return function(x, *parameters)
 
 
 def channelwise(name: str, parameter: Tensor, x: Tensor) -> Tensor:

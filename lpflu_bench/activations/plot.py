@@ -22,7 +22,7 @@ _REACH = 4.0
 
 def curve(name: str, reach: float = _REACH) -> tuple[Tensor, Tensor, Tensor]:
     """Return x, f(x) and f'(x) of a function in evaluation mode, float64 [801], over [-reach, reach]."""
-    x = torch.linspace(-reach, reach, 801, dtype=torch.float64, requires_grad=True)
+    x = (torch.arange(-400, 401, dtype=torch.float64) * (reach / 400)).requires_grad_()
     y = create_activation(name).double().eval()(x)
     (slope,) = torch.autograd.grad(y.sum(), x)
     return x.detach(), y.detach(), slope

@@ -24,7 +24,7 @@ STUDY = """
 title: Ten thousand cells
 base: tasks/cifar100/regnety_800mf.yaml
 axes:
-  activation: [relu, mish, pflu, smu, gish, lpflu, silu, gelu, elu, softplus]
+  activation: [relu, mish, pflu, smu, gish, lpflu, silu, gelu, elu, leaky_relu]
   data.batch_size: [16, 32, 64, 128, 256]
   model.optimizer.lr: [0.001, 0.002, 0.004, 0.008]
   trainer.precision: [32-true, bf16-mixed]
@@ -105,6 +105,7 @@ def measure(cells: int, folder: Path) -> None:
     study = load_study(file)
     store = Store(study.name, folder / "results", folder / "runs")
     make_records(store, study, load_plan(study, store.runs / "plan.json"))
+    timed("first status", ["status", str(file), *places])
     timed("status", ["status", str(file), *places])
     timed("report", ["report", str(file), *places])
 

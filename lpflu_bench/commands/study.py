@@ -141,7 +141,7 @@ def _run(session: _Session, args: argparse.Namespace) -> int:
     study, store = session.study, session.store
     if args.address is None:
         check_roots(session.plan, session.cells, session.roots)
-    records = store.records()
+    records = store.summaries()
     selection = session.selection(records)
     if not _todo(selection.cells, records) and not selection.waiting:
         _say(f"{study.name}: all {len(selection.cells)} cells are finished; `lpflu-bench study report {args.study}`")
@@ -176,7 +176,7 @@ def _run(session: _Session, args: argparse.Namespace) -> int:
                 summary = runner.run(todo)
                 if summary.interrupted or runner.stopped or summary.left:
                     break
-                records = store.records()
+                records = store.summaries()
                 selection = session.selection(records)
     finally:
         executor.close()
@@ -190,7 +190,7 @@ def _todo(cells: "tuple[Cell, ...]", records: dict[str, dict[str, Any]]) -> "lis
 def _conclude(session: _Session, args: argparse.Namespace, summary: Any) -> int:
     from lpflu_bench.cli import INTERRUPTED
 
-    records = session.store.records()
+    records = session.store.summaries()
     selection = session.selection(records)
     left = len(_todo(selection.cells, records)) + selection.waiting
     for cell, error in summary.failed.items():
@@ -219,10 +219,11 @@ def _status(session: _Session) -> int:
     from lpflu_bench.studies.report_spec import setting_text
 
     store, study = session.store, session.study
-    records = store.records()
+    records = store.summaries()
     selection = session.selection(records)
     running = store.running()
-    states = {cell: _state(cell, records, running) for cell in selection.cells}
+    begun = store.begun()
+    states = {cell: _state(cell, records, running, begun) for cell in selection.cells}
     console = Console()
     table = Table(title=study.title)
     for name in ("task", "activation", "finished", "running", "failed", "cut off", "to do"):
@@ -259,9 +260,13 @@ def _status(session: _Session) -> int:
     return 0
 
 
-def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any]) -> str:
+def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any], begun: set[str]) -> str:
     status = records.get(cell.hash, {}).get("status")
-    return status if status == "finished" else "running" if cell.hash in running else status or "to do"
+    if status == "finished":
+        return "finished"
+    if cell.hash in running:
+        return "running"
+    return str(status) if status else "cut off" if cell.hash in begun else "to do"
 
 
 # --- report ----------------------------------------------------------------------------------------------------------

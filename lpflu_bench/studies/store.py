@@ -22,6 +22,7 @@ from lpflu_bench.records import read_record, write_record
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 """A lock whose heart has not beaten for so long belongs to nobody (to a dead process of this machine: at once)."""
+_SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics")
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 
@@ -105,9 +106,47 @@ class Store:
             return {}
         return {name.removesuffix(".json"): read_record(self._records / name) for name in names}
 
+    def summaries(self) -> dict[str, dict[str, Any]]:
+        """Return of every record what says how far the study is: :data:`_SUMMARY`, and the curve's last point.
+
+        Kept beside the runs and read again for records that have changed: thousands of whole records take seconds.
+        """
+        index = self.runs / "records.json"
+        try:
+            known: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        found: dict[str, Any] = {}
+        try:
+            entries = [entry for entry in os.scandir(self._records) if _RECORD.fullmatch(entry.name)]
+        except FileNotFoundError:
+            entries = []
+        for entry in entries:
+            stat, cell = entry.stat(), entry.name.removesuffix(".json")
+            stamp = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+            if cell in known and known[cell][0] == stamp:
+                found[cell] = known[cell]
+                continue
+            record = read_record(Path(entry.path))
+            kept = {key: record[key] for key in _SUMMARY if key in record}
+            found[cell] = [stamp, {**kept, "curve": (record.get("curve") or [])[-1:]}]
+        if found != known:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            partial = self.runs / f".records.{self.owner.token}.part"
+            partial.write_text(json.dumps(found), encoding="utf-8")
+            partial.replace(index)
+        return {cell: summary for cell, (_, summary) in sorted(found.items())}
+
     def write(self, cell: str, record: Mapping[str, Any]) -> None:
         """Keep a cell's record, in one step."""
         write_record(record, self.record_path(cell))
+
+    def begun(self) -> set[str]:
+        """Return the cells that have a run folder here."""
+        try:
+            return set(os.listdir(self.runs / "cells"))
+        except FileNotFoundError:
+            return set()
 
     # --- attempts --------------------------------------------------------------------------------------------------
 

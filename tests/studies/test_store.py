@@ -87,6 +87,22 @@ def test_records_are_found_by_cell_and_other_files_left_alone(stores):
     assert store.record("f" * 16) is None
 
 
+def test_summaries_follow_the_records(stores):
+    store = stores[0]
+    assert store.summaries() == {}
+    record = {"schema": 1, "status": "failed", "error": "e", "config": {}, "curve": [{"epoch": 1}, {"epoch": 2}]}
+    for _ in range(2):  # read, then from what was kept
+        store.write(CELL, record)
+        assert store.summaries() == {
+            CELL: {"schema": 1, "status": "failed", "error": "e", "curve": [{"epoch": 2}]},
+        }
+        assert store.summaries() == stores[1].summaries()
+    store.write(CELL, {**record, "status": "finished"})
+    assert store.summaries()[CELL]["status"] == "finished"
+    store.record_path(CELL).unlink()
+    assert store.summaries() == {}
+
+
 def test_attempts_tell_the_whole_story(stores):
     store = stores[0]
     store.start_attempt(CELL)

@@ -144,7 +144,7 @@ class Store:
     def begun(self) -> set[str]:
         """Return the cells that have a run folder here."""
         try:
-            return set(os.listdir(self.runs / "cells"))
+            return {path.name for path in (self.runs / "cells").iterdir()}
         except FileNotFoundError:
             return set()
 

@@ -12,7 +12,7 @@ set:
   trainer.max_epochs: 1
   trainer.limit_train_batches: 2
   trainer.limit_val_batches: 1
-  trainer.limit_test_batches: 1
+  trainer.limit_test_batches: 2
 axes:
   activation: [relu, lpflu]
 metrics: {top1_error: lower}

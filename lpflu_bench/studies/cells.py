@@ -75,10 +75,14 @@ def cells_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     A run with weight averaging has two rows: ``weights`` says whether ``metrics.*`` are the ``raw`` or the ``averaged``
     weights'.
     """
-    rows = []
-    for record in records:
-        flat = flatten(record)
-        rows.append(flat | {"weights": "raw"})
+    return flat_frame(records, [flatten(record) for record in records])
+
+
+def flat_frame(records: Sequence[Mapping[str, Any]], flats: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return :func:`cells_frame` of records that are flattened already; ``flats`` in the order of ``records``."""
+    rows: list[dict[str, Any]] = []
+    for record, flat in zip(records, flats, strict=True):
+        rows.append({**flat, "weights": "raw"})
         if averaged := record.get("metrics_averaged"):
             others = {key: value for key, value in flat.items() if not key.startswith("metrics.")}
             rows.append(others | {f"metrics.{key}": value for key, value in averaged.items()} | {"weights": "averaged"})

@@ -23,7 +23,7 @@ from lpflu_bench.studies.statistics import Ranks
 
 INK = "#3c4043"
 """Colour of axes and text. The page replaces it by its own text colour, light or dark."""
-MAX_OF_A_KIND = 12
+MAX_OF_A_KIND = 8
 """More figures of one kind than this nobody looks at; the numbers of the rest are in the CSV files."""
 _COLOURS = ["#0f7fc4", "#e0622b", "#1a9d76", "#c05a9b", "#d9970f", "#5f6bd1", "#7c8a1f", "#8a6b52"]
 _MARKERS = "osD^vPX*"
@@ -88,6 +88,7 @@ def save(drawing: Drawing, folder: Path) -> str:
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE):
         drawing.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        drawing.figure.set_layout_engine("none")  # laid out by the first drawing; the second keeps it
         drawing.figure.savefig(folder / f"{drawing.name}.png", dpi=160, facecolor="white", metadata={"Software": None})
     svg = buffer.getvalue()
     (folder / f"{drawing.name}.svg").write_text(svg, encoding="utf-8")

@@ -50,8 +50,10 @@ def page(
     paper: PaperComparison | None,
     pictures: Sequence[Picture],
     records: Sequence[Mapping[str, Any]],
+    flats: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the page's HTML."""
+    """Return the page's HTML; ``flats`` are the flattened records, in their order."""
+    flat_of = {id(record): flat for record, flat in zip(records, flats, strict=True)}
     cells = _ordered(spec, runs, records)
     index = {id(record): number for number, record in enumerate(cells)}
     environment = jinja2.Environment(
@@ -78,7 +80,7 @@ def page(
         diagnostics=_diagnostics(spec, runs),
         gaps=wording.gap_notes(spec, runs),
         cells=_cells(spec, cells),
-        configs=_configs(cells),
+        configs=_configs([flat_of[id(cell)] for cell in cells]),
     )
 
 
@@ -89,8 +91,8 @@ def _ordered(spec: ReportSpec, runs: Runs, records: Sequence[Mapping[str, Any]])
     def key(record: Mapping[str, Any]) -> tuple[int, int, int, str, str]:
         cell = cell_of(record, spec.axes)
         place = Place(str(cell["task"]), tuple(setting_text(cell[axis]) for axis in spec.axes))
-        when = str(record.get("finished_at") or "")
-        return (places[place], functions[str(cell["activation"])], int(cell["seed"]), when, str(record))
+        when, which = str(record.get("finished_at") or ""), str(record.get("config_hash") or "")
+        return (places[place], functions[str(cell["activation"])], int(cell["seed"]), when, which)
 
     return sorted(records, key=key)
 
@@ -219,7 +221,9 @@ def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:
     for (place, activation), group in runs.finished.items():
         found: dict[str, list[float]] = {}
         for record in group.values():
-            for key, value in flatten({"diagnostics": record.get("diagnostics") or {}}).items():
+            if not record.get("diagnostics"):
+                continue
+            for key, value in flatten({"diagnostics": record["diagnostics"]}).items():
                 if isinstance(value, (int, float)) and math.isfinite(value):
                     found.setdefault(key.removeprefix("diagnostics."), []).append(value)
         if found:
@@ -265,7 +269,7 @@ def _cells(spec: ReportSpec, cells: Sequence[Mapping[str, Any]]) -> dict[str, An
 
 def _configs(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return every run's settings and surroundings: what all share once, what differs by run."""
-    flats = [{key: value for key, value in flatten(cell).items() if not key.startswith(_NOT_CONFIG)} for cell in cells]
+    flats = [{key: value for key, value in cell.items() if not key.startswith(_NOT_CONFIG)} for cell in cells]
     if not flats:
         return {"common": {}, "cells": []}
     common = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lpflu_bench.studies import figures, latex, markdown, page
-from lpflu_bench.studies.cells import cells_frame
+from lpflu_bench.studies.cells import flat_frame, flatten
 from lpflu_bench.studies.published import compare_with_paper, published_frame
 from lpflu_bench.studies.report_spec import Metric, ReportSpec
 from lpflu_bench.studies.results import result_blocks, results_frame, study_ranks
@@ -35,8 +35,8 @@ def write_report(study: ReportSpec, records: Sequence[Mapping[str, Any]], out: P
     paper = compare_with_paper(study, runs, blocks)
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    cells = cells_frame(records)
-    cells.to_csv(out / "cells.csv", index=False, lineterminator="\n")
+    flats = [flatten(record) for record in records]
+    flat_frame(records, flats).to_csv(out / "cells.csv", index=False, lineterminator="\n")
     results_frame(study, blocks).to_csv(out / "table.csv", index=False, lineterminator="\n")
     if paper is not None and paper.blocks:
         published_frame(study, paper).to_csv(out / "published.csv", index=False, lineterminator="\n")
@@ -51,7 +51,7 @@ def write_report(study: ReportSpec, records: Sequence[Mapping[str, Any]], out: P
     for file in (file for pattern in ("*.png", "*.svg") for file in folder.glob(pattern)):
         if file.stem not in drawn:
             file.unlink()
-    _write(out / "index.html", page.page(study, runs, blocks, ranks, paper, pictures, records))
+    _write(out / "index.html", page.page(study, runs, blocks, ranks, paper, pictures, records, flats))
 
 
 def _write(path: Path, text: str) -> None:

@@ -26,6 +26,7 @@ class Row:
         paired: the difference to the reference on common seeds; None for the reference and where there is none.
         p_holm: Holm-corrected over the functions of the block.
         verdict: in words.
+        needed: the number of seeds named in the verdict, if one is.
         notes: what a reader must know about this row.
     """
 
@@ -38,6 +39,7 @@ class Row:
     paired: statistics.Paired | None
     p_holm: float | None
     verdict: str
+    needed: int | None
     notes: tuple[str, ...]
 
     @property
@@ -140,6 +142,7 @@ def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Met
         interval = statistics.mean_interval(numbers, spec.confidence)
         if len(numbers) == 1 and one_test_set:
             interval = statistics.wilson_interval(numbers[0], one_test_set, spec.confidence)
+        needed = None
         if not numbers:
             words = "no result"
         elif activation == spec.reference:
@@ -147,7 +150,7 @@ def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Met
         elif pair is None:
             words = "no common seed with the reference" if reference else "no result of the reference"
         else:
-            words = statistics.verdict(
+            words, needed = statistics.verdict(
                 pair,
                 adjusted[activation],
                 lower_is_better=metric.lower_is_better,
@@ -165,6 +168,7 @@ def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Met
                 paired=pair,
                 p_holm=adjusted[activation],
                 verdict=words,
+                needed=needed,
                 notes=tuple(_notes(runs, place, activation, seeds, pair, lost.get(activation, []), reference)),
             )
         )
@@ -202,8 +206,6 @@ def results_frame(spec: ReportSpec, blocks: list[Block]) -> pd.DataFrame:
         for row in block.rows:
             pair, interval = row.paired, row.interval
             difference = pair.interval if pair else None
-            alpha = (1 - spec.confidence) / max(sum(other.paired is not None for other in block.rows), 1)
-            needed = statistics.seeds_needed(pair, alpha=alpha) if pair and row.judgement == "not separable" else None
             lines.append(
                 {
                     "task": block.place.task,
@@ -231,7 +233,7 @@ def results_frame(spec: ReportSpec, blocks: list[Block]) -> pd.DataFrame:
                     "p_holm": row.p_holm,
                     "probability_of_improvement": pair and pair.improvement,
                     "verdict": row.verdict,
-                    "seeds_needed": None if needed is None or needed > statistics.MAX_SEEDS else needed,
+                    "seeds_needed": row.needed if row.needed and row.needed <= statistics.MAX_SEEDS else None,
                     "separable_best": row.activation == block.best,
                     "notes": "; ".join(row.notes),
                 }

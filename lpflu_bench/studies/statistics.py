@@ -168,9 +168,8 @@ def t_test_power(effect: float, n: int, alpha: float) -> float:
     critical = special.stdtrit(n - 1, 1 - alpha / 2)
     shift = abs(effect) * math.sqrt(n)
     below, wrong_side = special.nctdtr(n - 1, shift, [critical, -critical])
-    if not math.isnan(below):  # noqa: SIM108 - the comment on the other branch would be lost
-        above = 1 - below
-    else:  # the fast function gives up far above the critical value, the slow one even further above
+    above = 1 - below
+    if math.isnan(above):  # the fast function gives up far above the critical value, the slow one even further above
         above = np.nan_to_num(stats.nct.sf(critical, n - 1, shift), nan=1.0)
     return float(above + np.nan_to_num(wrong_side))
 
@@ -190,31 +189,35 @@ def seeds_needed(paired: Paired, *, alpha: float, power: float = POWER, maximum:
     if paired.n < 2 or not paired.sd > 0:
         return None
     effect = abs(paired.difference) / paired.sd
-    low, high = max(paired.n, MIN_SEEDS - 1), maximum
-    if t_test_power(effect, high, alpha) < power:
+    least = max(paired.n + 1, MIN_SEEDS)
+    if effect == 0:
         return maximum + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if t_test_power(effect, middle, alpha) >= power else (middle, high)
-    return high
+    # The normal approximation is off by a few at most; from there by single steps.
+    critical = special.ndtri(1 - alpha / 2)
+    guess = ((critical + special.ndtri(power)) / effect) ** 2 + critical**2 / 2
+    n = int(min(max(guess, least), maximum + 1))
+    while n > least and t_test_power(effect, n - 1, alpha) >= power:
+        n -= 1
+    while n <= maximum and t_test_power(effect, n, alpha) < power:
+        n += 1
+    return n
 
 
-def verdict(paired: Paired, p_adjusted: float | None, *, lower_is_better: bool, alpha: float, family: int) -> str:
-    """Return ``better``, ``worse`` or ``not separable (...)`` in words; see :func:`seeds_needed` for the number."""
+def verdict(
+    paired: Paired, p_adjusted: float | None, *, lower_is_better: bool, alpha: float, family: int
+) -> tuple[str, int | None]:
+    """Return ``better``, ``worse`` or ``not separable (...)`` in words, and the :func:`seeds_needed` of the latter."""
     if p_adjusted is not None and p_adjusted < alpha:
-        return "better" if (paired.difference < 0) == lower_is_better else "worse"
+        return ("better" if (paired.difference < 0) == lower_is_better else "worse"), None
     seeds = f"{paired.n} seed{'s' if paired.n > 1 else ''}"
     if paired.n > 1 and paired.sd == 0:
-        return f"not separable ({seeds}, {'identical runs' if paired.difference == 0 else 'no spread to judge by'})"
+        why = "identical runs" if paired.difference == 0 else "no spread to judge by"
+        return f"not separable ({seeds}, {why})", None
     needed = seeds_needed(paired, alpha=alpha / max(family, 1))
     if needed is None:
-        return f"not separable ({seeds}; at least {MIN_SEEDS} are needed)"
-    return f"not separable ({seeds}; {needed_text(needed)} would be needed)"
-
-
-def needed_text(needed: int) -> str:
-    """Return a number of seeds in words."""
-    return f"more than {MAX_SEEDS}" if needed > MAX_SEEDS else f"about {needed}"
+        return f"not separable ({seeds}; at least {MIN_SEEDS} are needed)", None
+    about = f"more than {MAX_SEEDS}" if needed > MAX_SEEDS else f"about {needed}"
+    return f"not separable ({seeds}; {about} would be needed)", needed
 
 
 def separable_best(

@@ -63,7 +63,7 @@ def test_a_single_run_has_the_test_sets_interval_or_none_and_no_verdict():
     assert single.interval.method == "Newcombe, test set"
     assert single.interval.high < 0
     assert single.p is None
-    words = st.verdict(single, None, lower_is_better=True, alpha=0.05, family=5)
+    words = st.verdict(single, None, lower_is_better=True, alpha=0.05, family=5)[0]
     assert words == "not separable (1 seed; at least 3 are needed)"
     assert compare([20.0], [40.0]).interval is None
 
@@ -72,7 +72,7 @@ def test_two_seeds_have_an_interval_but_no_verdict():
     paired = compare([30.0, 30.1], [32.0, 32.2])
     assert paired.p is None
     assert paired.interval.high < paired.difference + 12.8
-    words = st.verdict(paired, None, lower_is_better=True, alpha=0.05, family=1)
+    words = st.verdict(paired, None, lower_is_better=True, alpha=0.05, family=1)[0]
     assert words.startswith("not separable (2 seeds; about ")
 
 
@@ -80,11 +80,11 @@ def test_differences_without_spread_are_not_called_certain():
     # 0.1 apart in every seed, up to rounding: a t-test would call this p = 1e-15.
     paired = compare([31.2, 30.1, 29.7], [31.1, 30.0, 29.6])
     assert paired.p is None
-    words = st.verdict(paired, None, lower_is_better=True, alpha=0.05, family=1)
+    words = st.verdict(paired, None, lower_is_better=True, alpha=0.05, family=1)[0]
     assert words == "not separable (3 seeds, no spread to judge by)"
     same = compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     assert same.p == 1.0
-    assert "identical runs" in st.verdict(same, 1.0, lower_is_better=True, alpha=0.05, family=1)
+    assert "identical runs" in st.verdict(same, 1.0, lower_is_better=True, alpha=0.05, family=1)[0]
 
 
 def test_unpaired_values_are_refused():
@@ -122,16 +122,17 @@ def test_seeds_needed_is_statsmodels(scale):
 
 def test_seeds_needed_is_capped_and_more_than_there_are():
     assert st.seeds_needed(compare([1.0, -1.0, 0.001], [0.0] * 3), alpha=0.05) == st.MAX_SEEDS + 1
-    words = st.verdict(compare([1.0, -1.0, 0.001], [0.0] * 3), 0.9, lower_is_better=True, alpha=0.05, family=1)
+    words = st.verdict(compare([1.0, -1.0, 0.001], [0.0] * 3), 0.9, lower_is_better=True, alpha=0.05, family=1)[0]
     assert words == "not separable (3 seeds; more than 1000 would be needed)"
     assert st.seeds_needed(compare(OURS, THEIRS), alpha=0.05) >= 6
 
 
 def test_verdicts_follow_the_metrics_direction():
     paired = compare(OURS, THEIRS)
-    assert st.verdict(paired, 0.01, lower_is_better=True, alpha=0.05, family=1) == "better"
-    assert st.verdict(paired, 0.01, lower_is_better=False, alpha=0.05, family=1) == "worse"
-    assert st.verdict(paired, 0.06, lower_is_better=True, alpha=0.05, family=1).startswith("not separable (5 seeds")
+    assert st.verdict(paired, 0.01, lower_is_better=True, alpha=0.05, family=1) == ("better", None)
+    assert st.verdict(paired, 0.01, lower_is_better=False, alpha=0.05, family=1) == ("worse", None)
+    words, needed = st.verdict(paired, 0.06, lower_is_better=True, alpha=0.05, family=1)
+    assert words == f"not separable (5 seeds; about {needed} would be needed)"
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

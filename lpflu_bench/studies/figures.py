@@ -23,8 +23,9 @@ from lpflu_bench.studies.statistics import Ranks
 
 INK = "#3c4043"
 """Colour of axes and text. The page replaces it by its own text colour, light or dark."""
-MAX_OF_A_KIND = 8
-"""More figures of one kind than this nobody looks at; the numbers of the rest are in the CSV files."""
+MAX_SWEEPS = 6
+MAX_PLACES = 12
+"""A study of more places (tasks with a setting) has no figure for each of them: nobody looks at a hundred."""
 _COLOURS = ["#0f7fc4", "#e0622b", "#1a9d76", "#c05a9b", "#d9970f", "#5f6bd1", "#7c8a1f", "#8a6b52"]
 _MARKERS = "osD^vPX*"
 _STYLE: dict[Any, Any] = {
@@ -75,11 +76,12 @@ class Drawing:
 
 
 def draw_all(spec: ReportSpec, runs: Runs, blocks: Sequence[Block], ranks: Ranks | str) -> list[Drawing]:
-    """Return every figure that the records have data for, at most :data:`MAX_OF_A_KIND` of a kind."""
+    """Return every figure that the records have data for, within :data:`MAX_SWEEPS` and :data:`MAX_PLACES`."""
     main = [block for block in blocks if block.main and block.weights == "raw"]
     with mpl.rc_context(_STYLE):
-        kinds = [_sweeps(spec, runs, main), _curves(spec, runs, main), _costs(spec, runs, main)]
-        drawings = [drawing for kind in kinds for drawing in itertools.islice(kind, MAX_OF_A_KIND)]
+        drawings = list(itertools.islice(_sweeps(spec, runs, main), MAX_SWEEPS))
+        if len(main) <= MAX_PLACES:
+            drawings += [*_curves(spec, runs, main), *_costs(spec, runs, main)]
         return [*drawings, _critical_differences(ranks)] if isinstance(ranks, Ranks) else drawings
 
 

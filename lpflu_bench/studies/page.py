@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from lpflu_bench.studies import wording
 from lpflu_bench.studies.cells import flatten
-from lpflu_bench.studies.figures import INK, MAX_OF_A_KIND, Drawing
+from lpflu_bench.studies.figures import INK, MAX_PLACES, MAX_SWEEPS, Drawing
 from lpflu_bench.studies.published import PaperComparison
 from lpflu_bench.studies.report_spec import ReportSpec, setting_text
 from lpflu_bench.studies.results import Block, Row
@@ -74,7 +74,9 @@ def page(
         ranks=[ranks] if isinstance(ranks, str) else wording.ranks_lines(ranks),
         ranks_picture=by_kind["ranks"][0] if by_kind["ranks"] else None,
         pictures=[(_KINDS[kind], by_kind[kind]) for kind in _KINDS if by_kind[kind]],
-        max_pictures=MAX_OF_A_KIND,
+        max_sweeps=MAX_SWEEPS,
+        max_places=MAX_PLACES,
+        places=len({block.place for block in blocks}),
         paper=None if paper is None else _paper(spec, paper),
         paper_head=PAPER_HEAD,
         diagnostics=_diagnostics(spec, runs),

@@ -162,3 +162,15 @@ def test_no_or_unfinished_records_make_a_report_too(tmp_path):
         del failed[key]
     write_report(spec(planned=planned), [failed], tmp_path)
     assert "0 of 6 finished, 1 failed" in " ".join(Page((tmp_path / "index.html").read_text()).text)
+
+
+def test_a_large_study_has_no_figure_for_each_place(tmp_path):
+    study = spec(["noise", "optimizer"], metrics=(TOP1,))
+    made = grid(1, functions=["lpflu", "relu"], noise=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], optimizer=["adam", "sgd"])
+    write_report(study, made, tmp_path)
+    names = {file.name.partition("-")[0] for file in (tmp_path / "figures").iterdir()}
+    assert names == {"sweep"}
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == figures.MAX_SWEEPS
+    text = (tmp_path / "index.html").read_text()
+    assert "at most 12 places" in text
+    assert "The first 6 are drawn" in text

@@ -1,56 +1,224 @@
 """Forms of some formulas that only the compiled kernels use: the same function, with fewer or vectorised operations.
 
 A formula of :mod:`~lpflu_bench.activations.functional` that is not here is compiled as it stands, and its derivative is
-taken from it by ``torch.func.vjp``. These are here because they were measured to be faster; the tests hold them to the
-plain formulas. Everything is in float32.
+taken from it by ``torch.func.vjp``. These are here because they were measured to be faster on a CPU, where expm1, log1p,
+tanh and erfc cost several times what exp and a polynomial do; the tests hold them to the plain formulas. Everything is in
+float32, and to float32's precision only.
 """
 
 import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lpflu_bench.activations import functional
 
-
-def _pflu_derivative(x: Tensor) -> Tensor:
-    # With q = 1/(r (r + |x|)), r = sqrt(1 + x^2): q (-1 + 3q - q^2)/2 left of 0, 1 minus that right of it.
-    near = x.clamp(-(2.0**31), 2.0**31)
-    r = torch.sqrt(1 + near * near)
-    q = 1 / (r * (r + near.abs()))
-    left = 0.5 * q * (q * (3 - q) - 1)
-    return torch.where(x < 0, left, 1 - left)
+_FAR = 2.0**63  # a gate that vanishes takes x from here on: f(-inf) is the limit, not inf * 0
+_ROOT_PI = math.sqrt(math.pi)
 
 
-def _pflu(x: Tensor) -> tuple[Tensor, ...]:
-    return (_pflu_derivative(x),)
+def _expm1(t: Tensor) -> Tensor:
+    """exp(t) - 1 for t <= 0: near 0 by its series, whose first term left out is 4e-8 of the value."""
+    near = t > -0.4
+    p = torch.where(near, t, 0.0)
+    series = 1 + p * (1 / 2 + p * (1 / 6 + p * (1 / 24 + p * (1 / 120 + p * (1 / 720 + p * (1 / 5040))))))
+    return torch.where(near, p * series, torch.exp(t) - 1)
 
 
-def _lpflu(x: Tensor, a: Tensor) -> tuple[Tensor, ...]:
-    return a + (1 - a) * _pflu_derivative(x), x - functional.pflu(x)
+def _log1p_of_ratio(z: Tensor) -> Tensor:
+    """log(1 + u) for u in [0, 1], given z = u / (2 + u): 2 atanh(z) by its series, to 2e-8."""
+    w = z * z
+    series = 1 + w * (1 / 3 + w * (1 / 5 + w * (1 / 7 + w * (1 / 9 + w * (1 / 11 + w * (1 / 13))))))
+    return 2 * z * series
 
 
-def _smu(x: Tensor, alpha: Tensor, mu: Tensor) -> Tensor:
-    # erf is vectorised, erfc is not. It loses digits of the gate where that is below 1e-6; alpha x is apart.
-    gate = 0.5 + 0.5 * torch.erf(mu * (1 - alpha) * x)
-    return (1 - alpha) * (x.clamp(min=-(2.0**63)) * gate) + alpha * x
+def _normal(z: Tensor) -> tuple[Tensor, Tensor]:
+    """(1 + erf(z)) / 2 and exp(-z^2), of which the first is made (Abramowitz and Stegun 7.1.26, to 8e-8)."""
+    magnitude = z.abs().clamp(max=10.0)  # exp(-100) is 0 in all that follows; denormal numbers would be slow
+    bell = torch.exp(-magnitude * magnitude)
+    t = 1 / (1 + 0.3275911 * magnitude)
+    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    tail = 0.5 * series * bell
+    return torch.where(z < 0, tail, 1 - tail), bell
+
+
+def _negative(x: Tensor) -> Tensor:
+    return torch.where(x > 0, 0.0, x.clamp(min=-_FAR))
+
+
+def _ptelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    e = _expm1(2 * beta * _negative(x))
+    return torch.where(x > 0, x, alpha * (e / (e + 2)))
+
+
+def _ptelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    negative = _negative(x)
+    e = _expm1(2 * beta * negative)
+    t = e / (e + 2)
+    slope = alpha * (1 - t * t)
+    return torch.where(x > 0, 1.0, beta * slope), t, negative * slope
+
+
+def _pelu(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(x > 0, a / b * torch.where(x > 0, x, 0.0), a * _expm1(_negative(x) / b))
+
+
+def _pelu_derivatives(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+    e = _expm1(_negative(x) / b)
+    slope = a / b * (e + 1)
+    return slope, torch.where(x > 0, x / b, e), x.clamp(min=-_FAR) * slope / -b
+
+
+def _mpelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    return torch.where(x > 0, x, alpha * _expm1(beta * _negative(x)))
+
+
+def _mpelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    negative = _negative(x)
+    e = _expm1(beta * negative)
+    slope = alpha * (e + 1)
+    return torch.where(x > 0, 1.0, beta * slope), e, negative * slope
+
+
+def _felu(x: Tensor, alpha: Tensor) -> Tensor:
+    return torch.where(x > 0, x, alpha * _expm1(_negative(x)))
+
+
+def _felu_derivatives(x: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+    e = _expm1(_negative(x))
+    return torch.where(x > 0, 1.0, alpha * (e + 1)), e
+
+
+# Mish, Logish and Smish have rational gates in e = exp(x) or exp(-beta x): one exponential and one division.
+
+
+def _mish(x: Tensor) -> Tensor:
+    e = torch.exp(x.clamp(max=20.0))  # the gate is 1 to the last digit from 9 on
+    n = e * (e + 2)
+    return x.clamp(min=-_FAR) * (n / (n + 2))
+
+
+def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    near = x.clamp(-100.0, 20.0)
+    e = torch.exp(near)
+    n = e * (e + 2)
+    inverse = 1 / (n + 2)
+    return (inverse * (n + near * 4 * e * (e + 1) * inverse),)
+
+
+def _logish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    e = torch.exp(-(beta * x).clamp(min=-80.0))
+    return alpha * x.clamp(min=-_FAR) * _log1p_of_ratio(1 / (3 + 2 * e))
+
+
+def _smish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    z = beta * x
+    e = torch.exp(-z.clamp(min=-43.0))  # e^2 is finite; the gate is below 3e-19 from there on
+    gate = torch.where(z < -43.0, 0.0, (3 + 2 * e) / (5 + e * (6 + 2 * e)))
+    return alpha * x.clamp(min=-_FAR) * gate
+
+
+def _gish_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    t = torch.exp(x.clamp(max=10.0))
+    u = -_expm1(-t)
+    inverse = 1 / (2 + u)
+    return t, u, _log1p_of_ratio(u * inverse)
+
+
+def _gish(x: Tensor) -> Tensor:
+    return x.clamp(min=-_FAR) * _gish_parts(x)[2]
+
+
+def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    t, u, gate = _gish_parts(x)
+    return (gate + x.clamp(-100.0, 10.0) * t * ((1 - u) / (1 + u)),)
+
+
+def _half_q(x: Tensor) -> Tensor:
+    # q = 1/(r (r + |x|)) with r = sqrt(1 + x^2); 0 where x^2 overflows.
+    r = torch.sqrt(1 + x * x)
+    return 0.5 / (r * (r + x.abs()))
+
+
+def _pflu(x: Tensor) -> Tensor:
+    half_q = _half_q(x)
+    return x.clamp(min=-_FAR) * torch.where(x < 0, half_q, 1 - half_q)
+
+
+def _pflu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    # q (-1 + 3q - q^2)/2 left of 0, 1 minus that right of it.
+    h = _half_q(x)
+    left = h * (h * (6 - 4 * h) - 1)
+    return (torch.where(x < 0, left, 1 - left),)
+
+
+def _lpflu(x: Tensor, a: Tensor) -> Tensor:
+    return a * x + (1 - a) * _pflu(x)
+
+
+def _lpflu_derivatives(x: Tensor, a: Tensor) -> tuple[Tensor, ...]:
+    return a + (1 - a) * _pflu_derivatives(x)[0], x - _pflu(x)
 
 
 def _sau(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    z = beta * x
-    density = torch.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
-    gate = 0.5 + 0.5 * torch.erf(z * math.sqrt(0.5))
-    return (1 - alpha) * (density / beta + x.clamp(min=-(2.0**63)) * gate) + alpha * x
+    gate, bell = _normal(math.sqrt(0.5) * (beta * x))
+    return (1 - alpha) * (bell * (1 / (math.sqrt(2 * math.pi) * beta)) + x.clamp(min=-_FAR) * gate) + alpha * x
 
 
-# A formula of functional.py -> another way to compute it, the same arguments.
-KERNEL_FORMULAS: dict[Callable[..., Tensor], Callable[..., Tensor]] = {functional.smu: _smu, functional.sau: _sau}
+def _sau_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    gate, bell = _normal(math.sqrt(0.5) * (beta * x))
+    density = bell * (1 / (math.sqrt(2 * math.pi) * beta))
+    above = x - x.clamp(min=-_FAR) * gate
+    return alpha + (1 - alpha) * gate, above - density, (1 - alpha) * density * (-1 / beta)
 
-# A formula of functional.py -> its derivatives (df/dx, df/dparameter, ...), for parameters that are scalars.
-KERNEL_DERIVATIVES: dict[Callable[..., Tensor], Callable[..., tuple[Tensor, ...]]] = {
-    functional.pflu: _pflu,
+
+def _smu(x: Tensor, alpha: Tensor, mu: Tensor) -> Tensor:
+    gate, _ = _normal(mu * (1 - alpha) * x)
+    return (1 - alpha) * (x.clamp(min=-_FAR) * gate) + alpha * x
+
+
+def _smu_derivatives(x: Tensor, alpha: Tensor, mu: Tensor) -> tuple[Tensor, ...]:
+    rest = 1 - alpha
+    scale = mu * rest
+    gate, bell = _normal(scale * x)
+    near = x.clamp(-_FAR, _FAR)
+    density = bell * (near * (1 / _ROOT_PI))  # bell is 0 long before the square below could overflow
+    in_alpha = x - near * gate - scale * near * density
+    return alpha + rest * (gate + scale * density), in_alpha, rest * rest * near * density
+
+
+Derivatives = Callable[..., tuple[Tensor, ...]]
+
+# A formula -> another way to compute it, the same arguments.
+KERNEL_FORMULAS: dict[Callable[..., Tensor], Callable[..., Tensor]] = {
+    F.mish: _mish,
+    functional.felu: _felu,
+    functional.gish: _gish,
+    functional.logish: _logish,
     functional.lpflu: _lpflu,
+    functional.mpelu: _mpelu,
+    functional.pelu: _pelu,
+    functional.pflu: _pflu,
+    functional.ptelu: _ptelu,
+    functional.sau: _sau,
+    functional.smish: _smish,
+    functional.smu: _smu,
+}
+
+# A formula -> its derivatives (df/dx, df/dparameter, ...), for parameters that are scalars.
+KERNEL_DERIVATIVES: dict[Callable[..., Tensor], Derivatives] = {
+    F.mish: _mish_derivatives,
+    functional.felu: _felu_derivatives,
+    functional.gish: _gish_derivatives,
+    functional.lpflu: _lpflu_derivatives,
+    functional.mpelu: _mpelu_derivatives,
+    functional.pelu: _pelu_derivatives,
+    functional.pflu: _pflu_derivatives,
+    functional.ptelu: _ptelu_derivatives,
+    functional.sau: _sau_derivatives,
+    functional.smu: _smu_derivatives,
 }
 
 # Formulas whose parameters are vectors of coefficients, not values that broadcast against x, and the vectors' shapes.

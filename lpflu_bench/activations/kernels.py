@@ -129,7 +129,7 @@ class Kernel:
                     full[index] = tensor
                 return formula(x, *full)
 
-            _, pullback = torch.func.vjp(of_needed, x.float(), *(tensors[index] for index in indices))
+            pullback = torch.func.vjp(of_needed, x.float(), *(tensors[index] for index in indices))[1]
             grads: tuple[Tensor, ...] = pullback(grad.float())
             return (grads[0].to(dtype), *grads[1:])
 

@@ -128,7 +128,7 @@ ENTRIES: dict[str, Entry] = {
         Entry("silu", "torch.nn:SiLU", "x s(x)", "Elfwing et al. 2018", smooth_relu=True),
         Entry("hardswish", "torch.nn:Hardswish", "x min(max(x + 3, 0), 6)/6", "Howard et al. 2019"),
         Entry("reu", f"{_HERE}.modules:REU", "x > 0: x; else x exp(x)", "Ying et al. 2019", smooth_relu=True),
-        Entry("mish", "torch.nn:Mish", "x tanh(ln(1 + exp(x)))", "Misra 2020", smooth_relu=True),
+        Entry("mish", f"{_HERE}.modules:Mish", "x tanh(ln(1 + exp(x)))", "Misra 2020", smooth_relu=True),
         Entry(
             "logish",
             f"{_HERE}.modules:Logish",

@@ -56,9 +56,9 @@ def _ptelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 def _ptelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
     negative = _negative(x)
     e = _expm1(2 * beta * negative)
-    t = e / (e + 2)
-    slope = alpha * (1 - t * t)
-    return torch.where(x > 0, 1.0, beta * slope), t, negative * slope
+    inverse = 1 / (e + 2)
+    slope = alpha * (4 * (e + 1) * inverse * inverse)  # alpha (1 - tanh^2)
+    return torch.where(x > 0, 1.0, beta * slope), e * inverse, negative * slope
 
 
 def _pelu(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -113,11 +113,34 @@ def _logish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     return alpha * x.clamp(min=-_FAR) * _log1p_of_ratio(1 / (3 + 2 * e))
 
 
-def _smish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    z = beta * x
+def _logish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    z = (beta * x).clamp(-80.0, 80.0)
+    e = torch.exp(-z)
+    gate = _log1p_of_ratio(1 / (3 + 2 * e))
+    slope = e * (1 / ((1 + e) * (2 + e)))  # of the gate in z; the quotient is 0 where the product overflows
+    return alpha * (gate + z * slope), x.clamp(min=-_FAR) * gate, alpha * _near_square(x, z) * slope
+
+
+def _smish_gate(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The gate and its derivative in z."""
     e = torch.exp(-z.clamp(min=-43.0))  # e^2 is finite; the gate is below 3e-19 from there on
-    gate = torch.where(z < -43.0, 0.0, (3 + 2 * e) / (5 + e * (6 + 2 * e)))
-    return alpha * x.clamp(min=-_FAR) * gate
+    inverse = torch.where(z < -43.0, 0.0, 1 / (5 + e * (6 + 2 * e)))
+    return (3 + 2 * e) * inverse, 4 * (e * inverse) * ((e + 1) * (e + 2) * inverse)
+
+
+def _smish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    return alpha * x.clamp(min=-_FAR) * _smish_gate(beta * x)[0]
+
+
+def _smish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    z = (beta * x).clamp(-80.0, 80.0)
+    gate, slope = _smish_gate(z)
+    return alpha * (gate + z * slope), x.clamp(min=-_FAR) * gate, alpha * _near_square(x, z) * slope
+
+
+def _near_square(x: Tensor, z: Tensor) -> Tensor:
+    """x^2, or 0 where z is so far out that what it is multiplied with has vanished."""
+    return torch.where(z.abs() < 80, x * x, 0.0)
 
 
 def _gish_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +182,8 @@ def _lpflu(x: Tensor, a: Tensor) -> Tensor:
 
 
 def _lpflu_derivatives(x: Tensor, a: Tensor) -> tuple[Tensor, ...]:
-    return a + (1 - a) * _pflu_derivatives(x)[0], x - _pflu(x)
+    half_q = _half_q(x)
+    return a + (1 - a) * _pflu_derivatives(x)[0], x.clamp(max=_FAR) * torch.where(x < 0, 1 - half_q, half_q)
 
 
 def _sau(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -212,12 +236,14 @@ KERNEL_DERIVATIVES: dict[Callable[..., Tensor], Derivatives] = {
     F.mish: _mish_derivatives,
     functional.felu: _felu_derivatives,
     functional.gish: _gish_derivatives,
+    functional.logish: _logish_derivatives,
     functional.lpflu: _lpflu_derivatives,
     functional.mpelu: _mpelu_derivatives,
     functional.pelu: _pelu_derivatives,
     functional.pflu: _pflu_derivatives,
     functional.ptelu: _ptelu_derivatives,
     functional.sau: _sau_derivatives,
+    functional.smish: _smish_derivatives,
     functional.smu: _smu_derivatives,
 }
 

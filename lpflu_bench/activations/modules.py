@@ -3,10 +3,28 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lpflu_bench.activations import functional
 from lpflu_bench.activations.base import apply
+
+
+class Mish(nn.Mish):
+    """X tanh(ln(1 + exp(x))): ``nn.Mish`` with the fast path, since PyTorch's own CPU kernel takes several times SiLU's.
+
+    Args:
+        inplace: Write the result over the input, with PyTorch's kernel.
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 3/5 at 0; minimum -0.308843413 at
+    -1.192431215.
+    Source: Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the function element by element."""
+        return super().forward(input) if self.inplace else apply(F.mish, input)
 
 
 class REU(nn.Module):

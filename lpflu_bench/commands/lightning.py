@@ -30,7 +30,7 @@ from lpflu_bench.records import FILE_NAME, identity, read_record
 
 CHECKPOINTS = "checkpoints"
 # These change how a network is run, not what it is: a checkpoint may be tested under other ones.
-_EXECUTION_KEYS = {"optimizer", "schedule", "compile", "channels_last"}
+_EXECUTION_KEYS = {"optimizer", "schedule", "compile", "channels_last", "per_class"}
 
 
 class BenchArgumentParser(LightningArgumentParser):

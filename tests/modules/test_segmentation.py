@@ -129,9 +129,7 @@ def test_every_nonlinearity_of_encoder_and_decoder_is_replaced(encoder, slopes):
 def trained(tmp_path_factory):
     """A module trained for two short epochs on the embedded scenes, its data, and the scores before and after."""
     seed_everything(0, verbose=False)
-    network = module(
-        num_classes=20, other_class=19, activation="lpflu", optimizer=lambda p: torch.optim.Adam(p, lr=0.002)
-    )
+    network = module(num_classes=20, other_class=19, optimizer=lambda p: torch.optim.Adam(p, lr=0.002))
     data = Cityscapes(root="embedded", size=(32, 64), crop_size=None, batch_size=8, cache="memory")
     run = trainer(tmp_path_factory.mktemp("run"), max_epochs=2, limit_val_batches=0)
     scores = []

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lpflu_bench.activations import functional
+from lpflu_bench.activations.leaky_formulas import LEAKY_FORMULAS
 
 _FAR = 2.0**63  # a gate that vanishes takes x from here on: f(-inf) is the limit, not inf * 0
 _ROOT_PI = math.sqrt(math.pi)
@@ -36,7 +37,9 @@ def _log1p_of_ratio(z: Tensor) -> Tensor:
 
 def _normal(z: Tensor) -> tuple[Tensor, Tensor]:
     """(1 + erf(z)) / 2 and exp(-z^2), of which the first is made (Abramowitz and Stegun 7.1.26, to 8e-8)."""
-    magnitude = z.abs().clamp(max=10.0)  # exp(-100) is 0 in all that follows; denormal numbers would be slow
+    magnitude = z.abs().clamp(
+        max=8.0
+    )  # exp(-64) is 0 in all that follows; further out are denormal numbers, which are slow
     bell = torch.exp(-magnitude * magnitude)
     t = 1 / (1 + 0.3275911 * magnitude)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
@@ -108,16 +111,23 @@ def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     return (inverse * (n + near * 4 * e * (e + 1) * inverse),)
 
 
+def _logish_gate(z: Tensor) -> tuple[Tensor, Tensor]:
+    """log(1 + sigmoid(z)) and its derivative."""
+    e = torch.exp(-z.clamp(min=-28.0))  # e^3 is finite; the gate is below 1e-12 from there on
+    inverse = torch.where(z < -28.0, 0.0, 1 / ((1 + e) * (2 + e) * (3 + 2 * e)))
+    return _log1p_of_ratio((1 + e) * (2 + e) * inverse), e * (3 + 2 * e) * inverse
+
+
 def _logish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    e = torch.exp(-(beta * x).clamp(min=-80.0))
-    return alpha * x.clamp(min=-_FAR) * _log1p_of_ratio(1 / (3 + 2 * e))
+    z = beta * x
+    e = torch.exp(-z.clamp(min=-28.0))
+    gate = _log1p_of_ratio(torch.where(z < -28.0, 0.0, 1 / (3 + 2 * e)))
+    return alpha * x.clamp(min=-_FAR) * gate
 
 
 def _logish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
     z = (beta * x).clamp(-80.0, 80.0)
-    e = torch.exp(-z)
-    gate = _log1p_of_ratio(1 / (3 + 2 * e))
-    slope = e * (1 / ((1 + e) * (2 + e)))  # of the gate in z; the quotient is 0 where the product overflows
+    gate, slope = _logish_gate(z)
     return alpha * (gate + z * slope), x.clamp(min=-_FAR) * gate, alpha * _near_square(x, z) * slope
 
 
@@ -144,19 +154,21 @@ def _near_square(x: Tensor, z: Tensor) -> Tensor:
 
 
 def _gish_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """T = exp(x), exp(-t) and 1 - exp(-t), the last by its series where t is small."""
     t = torch.exp(x.clamp(max=10.0))
-    u = -_expm1(-t)
-    inverse = 1 / (2 + u)
-    return t, u, _log1p_of_ratio(u * inverse)
+    e = torch.exp(-t)
+    return t, e, torch.where(t < 1 / 64, t * (1 - t * (1 / 2 - t * (1 / 6))), 1 - e)
 
 
 def _gish(x: Tensor) -> Tensor:
-    return x.clamp(min=-_FAR) * _gish_parts(x)[2]
+    _, _, u = _gish_parts(x)
+    return x.clamp(min=-_FAR) * _log1p_of_ratio(u / (2 + u))
 
 
 def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
-    t, u, gate = _gish_parts(x)
-    return (gate + x.clamp(-100.0, 10.0) * t * ((1 - u) / (1 + u)),)
+    t, e, u = _gish_parts(x)
+    inverse = 1 / ((1 + u) * (2 + u))  # one division for u / (2 + u) and e / (1 + u)
+    return (_log1p_of_ratio(u * (1 + u) * inverse) + x.clamp(-100.0, 10.0) * (t * (e * (2 + u) * inverse)),)
 
 
 def _half_q(x: Tensor) -> Tensor:
@@ -246,6 +258,27 @@ KERNEL_DERIVATIVES: dict[Callable[..., Tensor], Derivatives] = {
     functional.smish: _smish_derivatives,
     functional.smu: _smu_derivatives,
 }
+
+
+def _leaky_of(smooth: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def formula(x: Tensor, a: Tensor, *parameters: Tensor) -> Tensor:
+        return a * x + (1 - a) * smooth(x, *parameters)
+
+    return formula
+
+
+def _leaky_derivatives_of(smooth: Callable[..., Tensor], derivatives: Derivatives) -> Derivatives:
+    def leaky_derivatives(x: Tensor, a: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        in_x, *in_parameters = derivatives(x, *parameters)
+        return a + (1 - a) * in_x, x - smooth(x, *parameters), *((1 - a) * each for each in in_parameters)
+
+    return leaky_derivatives
+
+
+for _smooth, _formula in LEAKY_FORMULAS.items():
+    if _formula not in KERNEL_FORMULAS and _smooth in KERNEL_DERIVATIVES:
+        KERNEL_FORMULAS[_formula] = _leaky_of(KERNEL_FORMULAS[_smooth])
+        KERNEL_DERIVATIVES[_formula] = _leaky_derivatives_of(KERNEL_FORMULAS[_smooth], KERNEL_DERIVATIVES[_smooth])
 
 # Formulas whose parameters are vectors of coefficients, not values that broadcast against x, and the vectors' shapes.
 COEFFICIENT_SHAPES: dict[Callable[..., Tensor], list[tuple[int, ...]]] = {functional.pau: [(6,), (4,)]}

@@ -124,6 +124,7 @@ def _is_eager(x: Tensor) -> bool:
         and x.dtype in _DTYPES
         and x.device.type in _DEVICES
         and x.layout is torch.strided
+        and torch._C._has_storage(x)  # not so the batched gradients of ``torch.autograd.grad(is_grads_batched=True)``
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._functorch.peek_interpreter_stack() is None
         and forward_ad._current_level < 0
@@ -137,13 +138,15 @@ def _argument(formula: Formula, parameter: Tensor, x: Tensor) -> Argument | None
         return None
     if formula in COEFFICIENT_SHAPES:
         return "coefficients"
+    if parameter.dim() > x.dim():  # the result would take the parameter's shape
+        return None
     if parameter.numel() == 1:
         return "scalar"
     if parameter.shape == x.shape:
         return (
             "full" if parameter.stride() == x.stride() and _memory_format(x) and not parameter.requires_grad else None
         )
-    if x.dim() < 2 or not x.dim() - 1 <= parameter.dim() <= x.dim():
+    if x.dim() < 2 or parameter.dim() < x.dim() - 1:
         return None
     return "channels" if parameter.numel() == parameter.shape[1 - x.dim()] == x.shape[1] else None
 

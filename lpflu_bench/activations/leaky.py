@@ -11,15 +11,32 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lpflu_bench.activations import functional
-from lpflu_bench.activations.base import Activation, apply
-from lpflu_bench.activations.modules import PFLU
+from lpflu_bench.activations.base import Activation, apply, channelwise
+from lpflu_bench.activations.leaky_formulas import LEAKY_FORMULAS, Formula
+from lpflu_bench.activations.modules import FPFLU, PFLU, REU, Gish, Logish, Mish, Smish
 from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.activations.trainable import Swish
 from lpflu_bench.seeding import derive_seed
 
 SLOPES = ("ema", "fixed", "trainable")
+
+# The smooth functions that one pass computes together with the slope; any other module runs by itself, then the rest.
+_FORMULAS: dict[type[nn.Module], Formula] = {
+    PFLU: functional.pflu,
+    FPFLU: functional.fpflu,
+    Gish: functional.gish,
+    Logish: functional.logish,
+    Mish: F.mish,
+    REU: functional.reu,
+    Smish: functional.smish,
+    Swish: functional.swish,
+    nn.GELU: F.gelu,
+    nn.SiLU: F.silu,
+}
 
 
 class Leaky(Activation):
@@ -101,10 +118,17 @@ class Leaky(Activation):
         """Apply the function element by element."""
         functional.require_floating(f"leaky {type(self.smooth).__name__.lower()}", x)
         a = self.slope_average if self.slope_mode == "ema" and not self.training else self.slope
-        if isinstance(self.smooth, PFLU):
-            return apply(functional.lpflu, x, a)
+        formula = _FORMULAS.get(type(self.smooth))
+        if formula is not None and getattr(self.smooth, "approximate", "none") == "none":  # GELU has a second form
+            return apply(LEAKY_FORMULAS[formula], x, a, *self._smooth_parameters(x))
         wide = functional.widened(x)
         return functional.leaky(wide, self.smooth(wide), a).to(x.dtype)
+
+    def _smooth_parameters(self, x: Tensor) -> tuple[Tensor | float, ...]:
+        """What the formula of S takes besides x."""
+        if isinstance(self.smooth, Swish):
+            return (channelwise("swish", self.smooth.beta, x),)
+        return (self.smooth.alpha, self.smooth.beta) if isinstance(self.smooth, Logish | Smish) else ()
 
     def extra_repr(self) -> str:
         """Show the slope's form."""

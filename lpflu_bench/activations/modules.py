@@ -24,6 +24,7 @@ class Mish(nn.Mish):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function element by element."""
+        functional.require_floating("mish", input)
         return super().forward(input) if self.inplace else apply(F.mish, input)
 
 

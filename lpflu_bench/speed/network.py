@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from lpflu_bench.activations.fused import use_mode
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.environment import describe
-from lpflu_bench.networks.classifiers import build_classifier
+from lpflu_bench.networks.classifiers import CIFAR_RESNETS, build_classifier
 from lpflu_bench.speed.memory import bytes_kept, peak_bytes
 from lpflu_bench.speed.timing import Spread, rotate
+
+_LARGE_IMAGE = 64
 
 COLUMNS = (
     *("device", "device_type", "threads", "torch", "network", "dtype", "batch_size", "image_size", "function", "mode"),
@@ -62,7 +64,8 @@ def measure_network(
 ) -> pd.DataFrame:
     """Time training steps of a classifier with each function.
 
-    The network is the CIFAR-100 recipe's: 100 classes, the last three downsamplings. Steps of all functions take turns.
+    The network has 100 classes and for images below 64 x 64, as in the CIFAR-100 recipes, the last three downsamplings
+    only. Steps of all functions take turns.
 
     Args:
         network: A torchvision classifier's name.
@@ -82,6 +85,7 @@ def measure_network(
         between forward and backward, each storage once, parameters left out.
     """
     device = torch.device(device)
+    downsamplings = 3 if image_size < _LARGE_IMAGE and network not in CIFAR_RESNETS else None
     environment = describe(device)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch_size, 3, image_size, image_size, generator=generator).to(device)
@@ -91,7 +95,7 @@ def measure_network(
     for function in dict.fromkeys(["relu", *functions]):
         for mode in modes:
             torch.manual_seed(0)
-            built = build_classifier(network, 100, downsamplings=3)
+            built = build_classifier(network, 100, downsamplings=downsamplings)
             replace_activations(built, function)
             built.to(device).train()
             step = Step(

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from lpflu_bench.activations.fused import use_mode
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.environment import describe
-from lpflu_bench.networks.classifiers import CIFAR_RESNETS, build_classifier
+from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS
+from lpflu_bench.networks.classifiers import build_classifier
 from lpflu_bench.speed.memory import bytes_kept, peak_bytes
 from lpflu_bench.speed.timing import Spread, rotate
 

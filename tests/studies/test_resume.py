@@ -1,5 +1,6 @@
 """A run that is killed at any step and continued ends with the uninterrupted run's weights, bit for bit (on a CPU)."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -36,28 +37,33 @@ def config():
     )
 
 
+# Forking this process fails once another test has started autograd's threads; a fork server has imported torch and no more.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload(["lpflu_bench.commands.lightning", "lpflu_bench.studies.cell"])
+
+
+def child(config, folder, kill_at):
+    """Train and test; at the start of step ``kill_at``, be killed."""
+    torch.set_num_threads(1)
+    if kill_at is not None:
+        seed = StepSeed.on_train_batch_start
+
+        def seed_or_die(self, trainer, *rest):
+            if trainer.global_step == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seed(self, trainer, *rest)
+
+        StepSeed.on_train_batch_start = seed_or_die
+    outcome = run_job(Job(config_hash(config), "cell", config, folder))
+    raise SystemExit(0 if outcome.record else 1)
+
+
 def run(config, folder, kill_at=None):
     """Train and test in a child; it kills itself at the start of step ``kill_at``. Return its exit status."""
-    job = Job(config_hash(config), "cell", config, str(folder))
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            torch.set_num_threads(1)
-            if kill_at is not None:
-                seed = StepSeed.on_train_batch_start
-
-                def seed_or_die(self, trainer, *rest):
-                    if trainer.global_step == kill_at:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    seed(self, trainer, *rest)
-
-                StepSeed.on_train_batch_start = seed_or_die
-            outcome = run_job(job)
-            status = 0 if outcome.record else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    process = CHILDREN.Process(target=child, args=(config, str(folder), kill_at))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def state(folder):

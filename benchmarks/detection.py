@@ -24,21 +24,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from step_rate import bare_rate, suite_rate
 from torch.utils.data import DataLoader
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from lpflu_bench.activations.leaky import advance_slopes
-from lpflu_bench.callbacks import FiniteLoss, RunRecord, SlopeEMA
 from lpflu_bench.commands.lightning import quiet
 from lpflu_bench.data import VOC
 from lpflu_bench.modules import DetectionModule, WarmupDecayHold
 from lpflu_bench.modules.box_map import BoxMAP
 
 SIZE, BATCH, WORKERS = 320, 32, 2
-STEP_SIZE, STEP_BATCH, WARM_UP = 64, 8, 3
+STEP_SIZE, STEP_BATCH = 64, 8
 
 
 def report(what: str, rates: dict[str, list[float]], unit: str, note: str = "") -> None:
@@ -211,55 +210,15 @@ def shapes() -> VOC:
     return data
 
 
-def bare(activation: str, steps: int, batches: list) -> float:
-    built = module(activation)
-    network = built.network.train()
+def loss(network, images, targets):
     network.transform.fixed_size = (STEP_SIZE, STEP_SIZE)
-    optimizer = built.optimizer(network.parameters())
-    start = 0.0
-    for step in range(steps + WARM_UP):
-        if step == WARM_UP:
-            start = time.perf_counter()
-        images, targets = batches[step % len(batches)]
-        advance_slopes(network, seed=0, step=step)
-        optimizer.zero_grad()
-        sum(network(images, targets).values()).backward()
-        optimizer.step()
-    return STEP_BATCH * steps / (time.perf_counter() - start)
+    return sum(network(images, targets).values())
 
 
-class Stopwatch(Callback):
-    """Images a second after the first steps."""
-
-    def __init__(self, steps):
-        self.steps, self.rate = steps, 0.0
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == WARM_UP:
-            self.start = time.perf_counter()
-        if trainer.global_step == self.steps + WARM_UP:
-            self.rate = STEP_BATCH * self.steps / (time.perf_counter() - self.start)
-
-
-def suite_rate(activation: str, steps: int) -> float:
-    watch = Stopwatch(steps)
+def decoded() -> VOC:
     data = shapes()
     list(data.train_dataloader())  # decoded, as from the second epoch on
-    with tempfile.TemporaryDirectory() as folder:
-        Trainer(
-            accelerator="cpu",
-            max_steps=steps + WARM_UP,
-            max_epochs=1000,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-            callbacks=[SlopeEMA(), FiniteLoss(), RunRecord(folder), watch],
-        ).fit(module(activation), data)
-    return watch.rate
+    return data
 
 
 def step(rounds: int, steps: int) -> None:
@@ -268,8 +227,8 @@ def step(rounds: int, steps: int) -> None:
     for activation in ("relu", "lpflu"):
         rates: dict[str, list[float]] = {"bare": [], "suite": []}
         for _ in range(rounds):
-            rates["bare"].append(bare(activation, steps, batches))
-            rates["suite"].append(suite_rate(activation, steps))
+            rates["bare"].append(bare_rate(module(activation), loss, batches, steps))
+            rates["suite"].append(suite_rate(module(activation), decoded(), STEP_BATCH, steps))
         report(f"training step, {activation}", rates, "images/s")
 
 

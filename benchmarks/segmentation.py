@@ -24,20 +24,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from step_rate import bare_rate, suite_rate
 from torch.utils.data import DataLoader
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
 
-from lpflu_bench.activations.leaky import advance_slopes
-from lpflu_bench.callbacks import FiniteLoss, RunRecord, SlopeEMA
 from lpflu_bench.commands.lightning import quiet
 from lpflu_bench.data import Cityscapes
 from lpflu_bench.data.synthetic_cityscapes import draw_scene
 from lpflu_bench.modules import SegmentationModule, WarmupDecayHold
 
 SIZE, CROP, BATCH, WORKERS = (512, 1024), (256, 512), 16, 2
-STEP_BATCH, WARM_UP = 8, 3
+STEP_BATCH = 8
 
 
 def draw_large_scenes(root: Path, count: int) -> None:
@@ -153,56 +152,15 @@ def scenes() -> Cityscapes:
     )
 
 
-def bare(activation: str, steps: int, batches: list) -> float:
-    built = module(activation)
-    network = built.network.train()
-    optimizer = built.optimizer(network.parameters())
-    start = 0.0
-    for step in range(steps + WARM_UP):
-        if step == WARM_UP:
-            start = time.perf_counter()
-        images, masks = batches[step % len(batches)]
-        advance_slopes(network, seed=0, step=step)
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), masks, ignore_index=255).backward()
-        optimizer.step()
-    return STEP_BATCH * steps / (time.perf_counter() - start)
+def loss(network, images, masks):
+    return F.cross_entropy(network(images), masks, ignore_index=255)
 
 
-class Stopwatch(Callback):
-    """Images a second after the first steps."""
-
-    def __init__(self, steps):
-        self.steps, self.rate = steps, 0.0
-
-    def on_train_batch_end(self, trainer, *_):
-        """Look at the clock."""
-        if trainer.global_step == WARM_UP:
-            self.start = time.perf_counter()
-        if trainer.global_step == self.steps + WARM_UP:
-            self.rate = STEP_BATCH * self.steps / (time.perf_counter() - self.start)
-
-
-def suite_rate(activation: str, steps: int) -> float:
-    watch = Stopwatch(steps)
+def decoded() -> Cityscapes:
     data = scenes()
     data.setup("fit")
     list(data.train_dataloader())  # decoded, as from the second epoch on
-    with tempfile.TemporaryDirectory() as folder:
-        Trainer(
-            accelerator="cpu",
-            max_steps=steps + WARM_UP,
-            max_epochs=-1,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-            callbacks=[SlopeEMA(), FiniteLoss(), RunRecord(folder), watch],
-        ).fit(module(activation), data)
-    return watch.rate
+    return data
 
 
 def step(rounds: int, steps: int) -> None:
@@ -212,8 +170,8 @@ def step(rounds: int, steps: int) -> None:
     for activation in ("relu", "lpflu"):
         rates: dict[str, list[float]] = {"bare": [], "suite": []}
         for _ in range(rounds):
-            rates["bare"].append(bare(activation, steps, batches))
-            rates["suite"].append(suite_rate(activation, steps))
+            rates["bare"].append(bare_rate(module(activation), loss, batches, steps))
+            rates["suite"].append(suite_rate(module(activation), decoded(), STEP_BATCH, steps))
         reference = statistics.median(rates["bare"])
         for name, values in rates.items():
             median = statistics.median(values)

@@ -10,16 +10,13 @@ Rounds alternate, so that a drift of the machine hits both alike; the ratio is o
 
 import argparse
 import statistics
-import tempfile
-import time
 import warnings
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from step_rate import bare_rate, suite_rate
 
-from lpflu_bench.activations.leaky import advance_slopes
-from lpflu_bench.callbacks import FiniteLoss, RunRecord, SlopeEMA
 from lpflu_bench.commands.lightning import quiet
 from lpflu_bench.data import Shapes
 from lpflu_bench.modules import ClassificationModule, WarmupDecayHold
@@ -38,52 +35,12 @@ def module(activation: str) -> ClassificationModule:
     )
 
 
-def bare(activation: str, steps: int, batches: list) -> float:
-    built = module(activation)
-    network = built.network.train()
-    optimizer = built.optimizer(network.parameters())
-    start = 0.0
-    for step in range(steps + 5):
-        if step == 5:
-            start = time.perf_counter()
-        images, targets = batches[step % len(batches)]
-        advance_slopes(network, seed=0, step=step)
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), targets).backward()
-        optimizer.step()
-    return BATCH * steps / (time.perf_counter() - start)
+def loss(network, images, targets):
+    return F.cross_entropy(network(images), targets)
 
 
-class Stopwatch(Callback):
-    """Seconds between the end of step 5 and the end of the last."""
-
-    def __init__(self, steps):
-        self.steps, self.rate = steps, 0.0
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == 5:
-            self.start = time.perf_counter()
-        if trainer.global_step == self.steps + 5:
-            self.rate = BATCH * self.steps / (time.perf_counter() - self.start)
-
-
-def suite(activation: str, steps: int, augmentation: str, progress: bool) -> float:
-    watch = Stopwatch(steps)
-    with tempfile.TemporaryDirectory() as folder:
-        Trainer(
-            accelerator="cpu",
-            max_steps=steps + 5,
-            max_epochs=-1,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-            callbacks=[SlopeEMA(), FiniteLoss(), RunRecord(folder), watch],
-        ).fit(module(activation), Shapes(root="embedded", batch_size=BATCH, augmentation=augmentation))
-    return watch.rate
+def shapes(augmentation: str) -> Shapes:
+    return Shapes(root="embedded", batch_size=BATCH, augmentation=augmentation)
 
 
 def main() -> None:
@@ -99,9 +56,9 @@ def main() -> None:
     for activation in ("relu", "lpflu"):
         rates: dict[str, list[float]] = {"bare": [], "suite, no augmentation": [], "suite": []}
         for _ in range(args.rounds):
-            rates["bare"].append(bare(activation, args.steps, batches))
-            rates["suite, no augmentation"].append(suite(activation, args.steps, "none", progress=False))
-            rates["suite"].append(suite(activation, args.steps, "jitter_flip", progress=False))
+            rates["bare"].append(bare_rate(module(activation), loss, batches, args.steps))
+            rates["suite, no augmentation"].append(suite_rate(module(activation), shapes("none"), BATCH, args.steps))
+            rates["suite"].append(suite_rate(module(activation), shapes("jitter_flip"), BATCH, args.steps))
         reference = statistics.median(rates["bare"])
         for name, values in rates.items():
             median = statistics.median(values)

@@ -1,12 +1,10 @@
 """What two ranks have to agree on; both are started once, on the CPU with gloo."""
 
-import os
-import socket
-
 import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
 from tiny import TinyModule, averages, slopes
+from two_ranks import on_two_ranks
 
 from lpflu_bench.callbacks import SlopeEMA
 from lpflu_bench.data import Shapes
@@ -73,36 +71,12 @@ def train_and_test(folder, **settings):
     }
 
 
-def rank_main(rank, port, folder, queue):
-    """One of two processes."""
-    from pytorch_lightning.strategies import DDPStrategy
-
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
-    )
-    try:
-        queue.put((rank, train_and_test(folder, devices=2, strategy=DDPStrategy(process_group_backend="gloo"))))
-    except BaseException as error:
-        queue.put((rank, repr(error)))
-        raise
-
-
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What each of the two ranks saw."""
     folder = str(tmp_path_factory.mktemp("ddp"))
     train_and_test(folder)  # draws the embedded images before two processes would
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=rank_main, args=(rank, port, folder, queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    got = dict(queue.get(timeout=280) for _ in processes)
-    for process in processes:
-        process.join(60)
+    got = on_two_ranks(train_and_test, folder)
     assert all(isinstance(seen, dict) for seen in got.values()), got
     return got
 

@@ -1,12 +1,11 @@
 """Two ranks score every image once, and to the numbers of one process; both are started once, on the CPU with gloo."""
 
-import os
-import socket
 from itertools import zip_longest
 
 import pytest
 import torch
 from pytorch_lightning import Trainer, seed_everything
+from two_ranks import on_two_ranks
 
 from lpflu_bench.data import VOC
 from lpflu_bench.modules import DetectionModule
@@ -60,37 +59,12 @@ def scores(folder, module_class, **settings):
     return seen
 
 
-def rank_main(rank, port, folder, queue):
-    """One of two processes."""
-    from pytorch_lightning.strategies import DDPStrategy
-
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
-    )
-    try:
-        strategy = DDPStrategy(process_group_backend="gloo")
-        queue.put((rank, scores(folder, Finds, devices=2, strategy=strategy)))
-    except BaseException as error:
-        queue.put((rank, repr(error)))
-        raise
-
-
 def test_two_ranks_score_every_image_once(tmp_path):
     folder = str(tmp_path)
     alone = scores(folder, Finds)  # draws the embedded images before two processes would
     assert [scored for scored, _ in alone] == [TEST_IMAGES, TEST_IMAGES]
     assert alone[1][1]["test_map_50"] > 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=rank_main, args=(rank, port, folder, queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    got = dict(queue.get(timeout=280) for _ in processes)
-    for process in processes:
-        process.join(60)
+    got = on_two_ranks(scores, folder, Finds)
     assert all(isinstance(seen, list) for seen in got.values()), got
     for rank in (0, 1):
         for (scored, values), (expected_scored, expected) in zip_longest(got[rank], alone):

@@ -1,13 +1,11 @@
 """Two ranks score every scene once; both are started once, on the CPU with gloo."""
 
-import os
-import socket
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from pytorch_lightning import Trainer, seed_everything
+from two_ranks import on_two_ranks
 
 from lpflu_bench.data import Cityscapes
 from lpflu_bench.data.synthetic_cityscapes import draw_scene
@@ -40,20 +38,6 @@ def scores(root, **settings):
     return seen
 
 
-def rank_main(rank, port, root, queue):
-    """One of two processes."""
-    from pytorch_lightning.strategies import DDPStrategy
-
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), NODE_RANK="0", LOCAL_RANK=str(rank), WORLD_SIZE="2"
-    )
-    try:
-        queue.put((rank, scores(root, devices=2, strategy=DDPStrategy(process_group_backend="gloo"))))
-    except BaseException as error:
-        queue.put((rank, repr(error)))
-        raise
-
-
 @pytest.mark.slow
 def test_every_scene_is_scored_once_and_the_scores_are_one_process_s(tmp_path):
     rng = np.random.default_rng(0)
@@ -64,18 +48,8 @@ def test_every_scene_is_scored_once_and_the_scores_are_one_process_s(tmp_path):
         for i in range(count):
             for folder, name, pixels in zip(folders, ("leftImg8bit", "gtFine_labelIds"), draw_scene(rng), strict=True):
                 Image.fromarray(pixels).save(folder / f"town_{i:06d}_{name}.png")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=rank_main, args=(rank, port, tmp_path, queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
     alone = scores(tmp_path, devices=1)
-    ranks = dict(queue.get(timeout=280) for _ in processes)
-    for process in processes:
-        process.join(60)
+    ranks = on_two_ranks(scores, tmp_path)
     for stage in (0, 1):
         count, values = alone[stage]
         assert count == TEST_SCENES

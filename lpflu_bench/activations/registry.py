@@ -62,6 +62,11 @@ def describe_source(name: str) -> str:
     return f"of an installed package: {_installed()[name].value}"
 
 
+def activation_name(spec: "str | Mapping[str, Any]") -> str:
+    """Return the name of a configured function in folders and tables: its registry name, or its class in lower case."""
+    return spec if isinstance(spec, str) else str(spec["class_path"]).rsplit(".", 1)[-1].lower()
+
+
 def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **settings: Any) -> "nn.Module":
     """Build a new activation module.
 

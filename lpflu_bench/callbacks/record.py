@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lpflu_bench import environment
+from lpflu_bench.activations.registry import activation_name
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME, SCHEMA, config_hash, identity, write_record
@@ -219,7 +220,6 @@ class RunRecord(Callback):
         data = getattr(trainer, "datamodule", None)
         batch_size = getattr(data, "batch_size", None)
         activation = pl_module.activation
-        name = activation if isinstance(activation, str) else activation["class_path"].rsplit(".", 1)[-1].lower()
         curve = self._fit["curve"]
         record: dict[str, Any] = {
             "schema": SCHEMA,
@@ -229,7 +229,7 @@ class RunRecord(Callback):
             "task": self.task,
             "kind": pl_module.kind,
             "network": pl_module.network_name,
-            "activation": name,
+            "activation": activation_name(activation),
             "activation_settings": {} if isinstance(activation, str) else activation.get("init_args", {}),
             "seed": run_seed(),
             **self._test_scores,

@@ -15,6 +15,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger
 
 # Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
+from lpflu_bench.activations.registry import activation_name
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
 from lpflu_bench.callbacks.predictions import PredictionWriter
@@ -127,7 +128,7 @@ class BenchCLI(LightningCLI):
             return Path(str(config["run_dir"]))
         if checkpoint is not None and checkpoint != "last" and Path(checkpoint).parent.name == CHECKPOINTS:
             return Path(checkpoint).parent.parent
-        name = _activation_name(config["model"]["init_args"]["activation"])
+        name = activation_name(config["model"]["init_args"]["activation"])
         return Path("runs") / str(config["task"]) / f"{name}-seed{config['seed_everything']}"
 
     def _refuse_to_overwrite(self) -> None:
@@ -219,7 +220,7 @@ class BenchCLI(LightningCLI):
         counts = module.placement.counts()
         slopes = ", ".join(f"{number} {form}" for form, number in counts["slopes"].items())
         self._say(
-            f"{_activation_name(module.activation)} at {counts['replaced']} places"
+            f"{activation_name(module.activation)} at {counts['replaced']} places"
             + (f" (slopes: {slopes})" if slopes else "")
             + f", {counts['kept']} gates kept"
         )
@@ -241,11 +242,6 @@ class BenchCLI(LightningCLI):
     def _say(self, line: str) -> None:
         if self.trainer.is_global_zero:
             print(line, flush=True)
-
-
-def _activation_name(activation: str | Mapping[str, Any]) -> str:
-    """Return the name for folders and tables: the registry's, or the class's in lower case."""
-    return activation if isinstance(activation, str) else str(activation["class_path"]).rsplit(".", 1)[-1].lower()
 
 
 def _free_name(folder: Path, name: str) -> str:

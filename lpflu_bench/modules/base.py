@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric, MetricCollection
 
 from lpflu_bench.activations.replace import replace_activations
+from lpflu_bench.errors import UserError
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.networks.initializers import Initializer, initialize
 from lpflu_bench.seeding import derive_seed, run_seed
@@ -49,6 +50,8 @@ class BenchModule(LightningModule, ABC):
 
     kind: ClassVar[str]
     score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]]
+    headline: ClassVar[tuple[str, ...]] = ()
+    """Scores that the progress bar shows."""
 
     def __init__(
         self,
@@ -138,8 +141,6 @@ class BenchModule(LightningModule, ABC):
         Raises:
             UserError: the data set has another number of classes.
         """
-        from lpflu_bench.errors import UserError
-
         if data_classes != self.num_classes:
             raise UserError(
                 f"the data has {data_classes} classes, the network {self.num_classes}: "
@@ -210,8 +211,6 @@ class BenchModule(LightningModule, ABC):
         for name, value in scores.items():
             # rank_zero_only would leave the other ranks without the value; it is the same on all of them.
             self.log(f"{stage}_{name}", float(value), prog_bar=name in self.headline, sync_dist=True)
-
-    headline: ClassVar[tuple[str, ...]] = ()
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

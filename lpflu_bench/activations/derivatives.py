@@ -20,6 +20,17 @@ _FAR = 2.0**63  # a gate that vanishes takes x from here on: f(-inf) is the limi
 _ROOT_PI = math.sqrt(math.pi)
 
 
+# Comparison and selection let NaN through and are fewer instructions than ``clamp``, which looks for NaN itself.
+
+
+def _at_least(x: Tensor, low: float) -> Tensor:
+    return torch.where(x < low, low, x)
+
+
+def _at_most(x: Tensor, high: float) -> Tensor:
+    return torch.where(x > high, high, x)
+
+
 def _expm1(t: Tensor) -> Tensor:
     """exp(t) - 1 for t <= 0: near 0 by its series, whose first term left out is 4e-8 of the value."""
     near = t > -0.4
@@ -48,7 +59,7 @@ def _normal(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _negative(x: Tensor) -> Tensor:
-    return torch.where(x > 0, 0.0, x.clamp(min=-_FAR))
+    return torch.where(x > 0, 0.0, _at_least(x, -_FAR))
 
 
 def _ptelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -71,7 +82,7 @@ def _pelu(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def _pelu_derivatives(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     e = _expm1(_negative(x) / b)
     slope = a / b * (e + 1)
-    return slope, torch.where(x > 0, x / b, e), x.clamp(min=-_FAR) * slope / -b
+    return slope, torch.where(x > 0, x / b, e), _at_least(x, -_FAR) * slope / -b
 
 
 def _mpelu(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -94,17 +105,29 @@ def _felu_derivatives(x: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
     return torch.where(x > 0, 1.0, alpha * (e + 1)), e
 
 
+def _swish(x: Tensor, beta: Tensor) -> Tensor:
+    return _at_least(x, -_FAR) * torch.sigmoid(beta * x)
+
+
+def _swish_derivatives(x: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    z = _at_least(_at_most(beta * x, 80.0), -80.0)
+    e = torch.exp(-z)
+    gate = 1 / (1 + e)
+    slope = e * gate * gate  # not gate (1 - gate), which cancels right of 0
+    return gate + z * slope, _near_square(x, z) * slope
+
+
 # Mish, Logish and Smish have rational gates in e = exp(x) or exp(-beta x): one exponential and one division.
 
 
 def _mish(x: Tensor) -> Tensor:
-    e = torch.exp(x.clamp(max=20.0))  # the gate is 1 to the last digit from 9 on
+    e = torch.exp(_at_most(x, 20.0))  # the gate is 1 to the last digit from 9 on
     n = e * (e + 2)
-    return x.clamp(min=-_FAR) * (n / (n + 2))
+    return _at_least(x, -_FAR) * (n / (n + 2))
 
 
 def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
-    near = x.clamp(-100.0, 20.0)
+    near = _at_least(_at_most(x, 20.0), -100.0)
     e = torch.exp(near)
     n = e * (e + 2)
     inverse = 1 / (n + 2)
@@ -113,39 +136,39 @@ def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 def _logish_gate(z: Tensor) -> tuple[Tensor, Tensor]:
     """log(1 + sigmoid(z)) and its derivative."""
-    e = torch.exp(-z.clamp(min=-28.0))  # e^3 is finite; the gate is below 1e-12 from there on
+    e = torch.exp(-_at_least(z, -28.0))  # e^3 is finite; the gate is below 1e-12 from there on
     inverse = torch.where(z < -28.0, 0.0, 1 / ((1 + e) * (2 + e) * (3 + 2 * e)))
     return _log1p_of_ratio((1 + e) * (2 + e) * inverse), e * (3 + 2 * e) * inverse
 
 
 def _logish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     z = beta * x
-    e = torch.exp(-z.clamp(min=-28.0))
+    e = torch.exp(-_at_least(z, -28.0))
     gate = _log1p_of_ratio(torch.where(z < -28.0, 0.0, 1 / (3 + 2 * e)))
-    return alpha * x.clamp(min=-_FAR) * gate
+    return alpha * _at_least(x, -_FAR) * gate
 
 
 def _logish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
-    z = (beta * x).clamp(-80.0, 80.0)
+    z = _at_least(_at_most(beta * x, 80.0), -80.0)
     gate, slope = _logish_gate(z)
-    return alpha * (gate + z * slope), x.clamp(min=-_FAR) * gate, alpha * _near_square(x, z) * slope
+    return alpha * (gate + z * slope), _at_least(x, -_FAR) * gate, alpha * _near_square(x, z) * slope
 
 
 def _smish_gate(z: Tensor) -> tuple[Tensor, Tensor]:
     """The gate and its derivative in z."""
-    e = torch.exp(-z.clamp(min=-43.0))  # e^2 is finite; the gate is below 3e-19 from there on
+    e = torch.exp(-_at_least(z, -43.0))  # e^2 is finite; the gate is below 3e-19 from there on
     inverse = torch.where(z < -43.0, 0.0, 1 / (5 + e * (6 + 2 * e)))
     return (3 + 2 * e) * inverse, 4 * (e * inverse) * ((e + 1) * (e + 2) * inverse)
 
 
 def _smish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-    return alpha * x.clamp(min=-_FAR) * _smish_gate(beta * x)[0]
+    return alpha * _at_least(x, -_FAR) * _smish_gate(beta * x)[0]
 
 
 def _smish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
-    z = (beta * x).clamp(-80.0, 80.0)
+    z = _at_least(_at_most(beta * x, 80.0), -80.0)
     gate, slope = _smish_gate(z)
-    return alpha * (gate + z * slope), x.clamp(min=-_FAR) * gate, alpha * _near_square(x, z) * slope
+    return alpha * (gate + z * slope), _at_least(x, -_FAR) * gate, alpha * _near_square(x, z) * slope
 
 
 def _near_square(x: Tensor, z: Tensor) -> Tensor:
@@ -155,20 +178,22 @@ def _near_square(x: Tensor, z: Tensor) -> Tensor:
 
 def _gish_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """T = exp(x), exp(-t) and 1 - exp(-t), the last by its series where t is small."""
-    t = torch.exp(x.clamp(max=10.0))
+    t = torch.exp(_at_most(x, 10.0))
     e = torch.exp(-t)
     return t, e, torch.where(t < 1 / 64, t * (1 - t * (1 / 2 - t * (1 / 6))), 1 - e)
 
 
 def _gish(x: Tensor) -> Tensor:
     _, _, u = _gish_parts(x)
-    return x.clamp(min=-_FAR) * _log1p_of_ratio(u / (2 + u))
+    return _at_least(x, -_FAR) * _log1p_of_ratio(u / (2 + u))
 
 
 def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     t, e, u = _gish_parts(x)
     inverse = 1 / ((1 + u) * (2 + u))  # one division for u / (2 + u) and e / (1 + u)
-    return (_log1p_of_ratio(u * (1 + u) * inverse) + x.clamp(-100.0, 10.0) * (t * (e * (2 + u) * inverse)),)
+    return (
+        _log1p_of_ratio(u * (1 + u) * inverse) + _at_least(_at_most(x, 10.0), -100.0) * (t * (e * (2 + u) * inverse)),
+    )
 
 
 def _half_q(x: Tensor) -> Tensor:
@@ -177,9 +202,15 @@ def _half_q(x: Tensor) -> Tensor:
     return 0.5 / (r * (r + x.abs()))
 
 
+def _pflu_below(x: Tensor) -> Tensor:
+    """max(x, 0) - PFLU(x) = |x| q/2, which is what PFLU lies below ReLU."""
+    magnitude = _at_most(x.abs(), _FAR)
+    squared = 1 + magnitude * magnitude
+    return 0.5 * magnitude / (squared + magnitude * torch.sqrt(squared))
+
+
 def _pflu(x: Tensor) -> Tensor:
-    half_q = _half_q(x)
-    return x.clamp(min=-_FAR) * torch.where(x < 0, half_q, 1 - half_q)
+    return torch.where(x < 0, 0.0, x) - _pflu_below(x)
 
 
 def _pflu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
@@ -190,36 +221,36 @@ def _pflu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _lpflu(x: Tensor, a: Tensor) -> Tensor:
-    return a * x + (1 - a) * _pflu(x)
+    return torch.where(x > 0, x, a * x) - (1 - a) * _pflu_below(x)
 
 
 def _lpflu_derivatives(x: Tensor, a: Tensor) -> tuple[Tensor, ...]:
     half_q = _half_q(x)
-    return a + (1 - a) * _pflu_derivatives(x)[0], x.clamp(max=_FAR) * torch.where(x < 0, 1 - half_q, half_q)
+    return a + (1 - a) * _pflu_derivatives(x)[0], _at_most(x, _FAR) * torch.where(x < 0, 1 - half_q, half_q)
 
 
 def _sau(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     gate, bell = _normal(math.sqrt(0.5) * (beta * x))
-    return (1 - alpha) * (bell * (1 / (math.sqrt(2 * math.pi) * beta)) + x.clamp(min=-_FAR) * gate) + alpha * x
+    return (1 - alpha) * (bell * (1 / (math.sqrt(2 * math.pi) * beta)) + _at_least(x, -_FAR) * gate) + alpha * x
 
 
 def _sau_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
     gate, bell = _normal(math.sqrt(0.5) * (beta * x))
     density = bell * (1 / (math.sqrt(2 * math.pi) * beta))
-    above = x - x.clamp(min=-_FAR) * gate
+    above = x - _at_least(x, -_FAR) * gate
     return alpha + (1 - alpha) * gate, above - density, (1 - alpha) * density * (-1 / beta)
 
 
 def _smu(x: Tensor, alpha: Tensor, mu: Tensor) -> Tensor:
     gate, _ = _normal(mu * (1 - alpha) * x)
-    return (1 - alpha) * (x.clamp(min=-_FAR) * gate) + alpha * x
+    return (1 - alpha) * (_at_least(x, -_FAR) * gate) + alpha * x
 
 
 def _smu_derivatives(x: Tensor, alpha: Tensor, mu: Tensor) -> tuple[Tensor, ...]:
     rest = 1 - alpha
     scale = mu * rest
     gate, bell = _normal(scale * x)
-    near = x.clamp(-_FAR, _FAR)
+    near = _at_least(_at_most(x, _FAR), -_FAR)
     density = bell * (near * (1 / _ROOT_PI))  # bell is 0 long before the square below could overflow
     in_alpha = x - near * gate - scale * near * density
     return alpha + rest * (gate + scale * density), in_alpha, rest * rest * near * density
@@ -241,6 +272,7 @@ KERNEL_FORMULAS: dict[Callable[..., Tensor], Callable[..., Tensor]] = {
     functional.sau: _sau,
     functional.smish: _smish,
     functional.smu: _smu,
+    functional.swish: _swish,
 }
 
 # A formula -> its derivatives (df/dx, df/dparameter, ...), for parameters that are scalars.
@@ -257,6 +289,7 @@ KERNEL_DERIVATIVES: dict[Callable[..., Tensor], Derivatives] = {
     functional.sau: _sau_derivatives,
     functional.smish: _smish_derivatives,
     functional.smu: _smu_derivatives,
+    functional.swish: _swish_derivatives,
 }
 
 

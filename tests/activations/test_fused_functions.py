@@ -19,8 +19,16 @@ PARAMETERS = {
     functional.sau: (0.15, 2.0),
     functional.smish: (1.1, 0.9),
     functional.smu: (0.2, 1.0),
+    functional.swish: (1.1,),
 }
 RANDOM = {"rrelu", "eelu"}
+
+
+def parameters_of(formula):
+    if formula not in PARAMETERS and formula.__name__.startswith("leaky_"):
+        smooth = getattr(functional, formula.__name__.removeprefix("leaky_"), F.mish)
+        return (0.01, *PARAMETERS.get(smooth, ()))
+    return PARAMETERS.get(formula, ())
 
 
 def points():
@@ -30,11 +38,7 @@ def points():
 
 @pytest.mark.parametrize("formula", KERNEL_FORMULAS, ids=lambda formula: formula.__name__)
 def test_kernel_forms_equal_the_formulas(formula):
-    if formula not in PARAMETERS and formula.__name__.startswith("leaky_"):
-        smooth = getattr(functional, formula.__name__.removeprefix("leaky_"), F.mish)
-        parameters = (0.01, *PARAMETERS.get(smooth, ()))
-    else:
-        parameters = PARAMETERS.get(formula, ())
+    parameters = parameters_of(formula)
     x = points()
     wide = x.double().requires_grad_()
     exact = [torch.tensor(p, dtype=torch.float64).expand(x.shape).clone().requires_grad_() for p in parameters]
@@ -51,9 +55,7 @@ def test_kernel_forms_equal_the_formulas(formula):
 
 @pytest.mark.parametrize("formula", KERNEL_FORMULAS, ids=lambda formula: formula.__name__)
 def test_kernel_forms_at_infinity(formula):
-    parameters = [torch.tensor(p) for p in PARAMETERS.get(formula, (0.01,) if "leaky" in formula.__name__ else ())]
-    if formula.__name__ in ("leaky_logish", "leaky_smish"):
-        parameters = [torch.tensor(0.01), torch.tensor(1.0), torch.tensor(1.0)]
+    parameters = [torch.tensor(p) for p in parameters_of(formula)]
     x = torch.tensor([float("inf"), 3e38, -3e38, float("-inf")])
     at_infinity = KERNEL_FORMULAS[formula](x, *parameters)
     assert not at_infinity.isnan().any()

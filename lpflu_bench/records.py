@@ -13,9 +13,9 @@ from lpflu_bench.errors import UserError
 SCHEMA = 1
 FILE_NAME = "record.json"
 
-# What a run is does not depend on where its files lie, on which machine it ran or on what it printed meanwhile.
+# What a run is does not depend on where its files lie, on which machine it ran or on what was printed or noted meanwhile.
 _MACHINE_KEYS = {
-    "": {"config", "run_dir", "ckpt_path", "weights_only", "verbose", "return_predictions"},
+    "": {"config", "diagnostics", "run_dir", "ckpt_path", "weights_only", "verbose", "return_predictions"},
     "data": {"root", "num_workers", "on_device", "download", "cache", "cache_dir", "pin_memory"},
     "trainer": {
         "accelerator",

@@ -24,7 +24,8 @@ def cli(*arguments, capsys):
 def trained(tmp_path_factory):
     """One run, trained and tested by the command."""
     run = tmp_path_factory.mktemp("runs") / "lpflu-seed0"
-    assert main(["fit", *SMOKE, "--model.activation", "lpflu", "--run_dir", str(run)]) == 0
+    watched = ["--diagnostics.every", "1"]
+    assert main(["fit", *SMOKE, *watched, "--model.activation", "lpflu", "--run_dir", str(run)]) == 0
     assert main(["test", *SMOKE, "--model.activation", "lpflu", "--ckpt_path", str(run / "checkpoints/last.ckpt")]) == 0
     return run
 
@@ -57,6 +58,9 @@ def test_fit_and_test_leave_one_finished_record(trained):
         and not k.endswith(("running_mean", "running_var", "num_batches_tracked", "slope", "slope_average"))
     )
     assert record["placement"]["slopes"]["ema"] > 0
+    assert set(record["diagnostics"]) == {"dead_units", "saturation", "mean_slope", "gradient_norm"}
+    assert "diagnostics" not in record["config"]  # watching makes no other run of it
+    assert (trained / "fit" / "diagnostics.csv").exists()
     assert record["config"]["model"]["init_args"]["activation"] == "lpflu"
     assert record["config_hash"]
     assert record["environment"]["torch"] == torch.__version__.split("+")[0] or record["environment"]["torch"]

@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from lpflu_bench import environment
 from lpflu_bench.activations.registry import activation_name
-from lpflu_bench.errors import UserError
+from lpflu_bench.callbacks.diagnostics import Diagnostics
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME, SCHEMA, config_hash, identity, write_record
 from lpflu_bench.seeding import run_seed
@@ -158,6 +158,9 @@ class RunRecord(Callback):
             if name.startswith(("train_", "val_"))
         }
         self._fit["curve"].append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **logged})
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Diagnostics):
+                self._fit["diagnostics"] = callback.summary
         self._fit["peak_memory_mb"] = max(self._fit.get("peak_memory_mb", 0.0), _peak_memory_mb(pl_module.device))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -193,7 +196,8 @@ class RunRecord(Callback):
         }
         self._num_test_samples = pl_module.num_scored
         expected = getattr(trainer.datamodule, "test_size", None)  # type: ignore[attr-defined]
-        if trainer.limit_test_batches == 1.0 and expected is not None and expected != self._num_test_samples:
+        whole = isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0  # 1 is one batch
+        if whole and expected is not None and expected != self._num_test_samples:
             raise RuntimeError(f"the test set has {expected} samples, {self._num_test_samples} were scored")
         self._test_scores[self.scored_weights] = scores
         self._write(trainer, pl_module, status="finished")
@@ -248,6 +252,7 @@ class RunRecord(Callback):
             },
             "resumed": self._fit["resumed"],
             "curve": curve,
+            "diagnostics": self._fit.get("diagnostics"),
             "placement": pl_module.placement.summary(),
             "config": self.config,
             "config_hash": config_hash(self.config),
@@ -257,24 +262,3 @@ class RunRecord(Callback):
             **more,
         }
         write_record(record, self.path)
-
-
-def trained_config(checkpoint: str | Path) -> dict[str, Any]:
-    """Return the configuration a checkpoint was trained with.
-
-    Raises:
-        UserError: the file is missing, no checkpoint, or not one of this suite.
-    """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise UserError(f"--ckpt_path {path}: no such file; `fit` leaves its checkpoint in RUN/checkpoints/last.ckpt")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises half a dozen kinds for a file it cannot or will not read
-        line = str(error).strip().splitlines()[0]
-        raise UserError(f"--ckpt_path {path}: cannot be loaded as plain weights ({line})") from error
-    for state in loaded.get("callbacks", {}).values() if isinstance(loaded, dict) else ():
-        if isinstance(state, dict) and "train_epochs" in state and "config" in state:
-            config: dict[str, Any] = state["config"]
-            return config
-    raise UserError(f"--ckpt_path {path}: not a checkpoint written by `lpflu-bench fit`")

@@ -17,21 +17,21 @@ from pytorch_lightning.loggers import CSVLogger
 # Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
 from lpflu_bench.activations.registry import activation_name
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
+from lpflu_bench.callbacks.diagnostics import Diagnostics
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
 from lpflu_bench.callbacks.predictions import PredictionWriter
-from lpflu_bench.callbacks.record import RunRecord, trained_config
+from lpflu_bench.callbacks.record import RunRecord
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
 from lpflu_bench.commands.config_errors import one_line
+from lpflu_bench.commands.trained_config import refuse_contradiction, trained_config
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.paths import shipped_path
-from lpflu_bench.records import FILE_NAME, identity, read_record
+from lpflu_bench.records import FILE_NAME, read_record
 
 CHECKPOINTS = "checkpoints"
-# These change how a network is run, not what it is: a checkpoint may be tested under other ones.
-_EXECUTION_KEYS = {"optimizer", "schedule", "compile", "channels_last", "per_class"}
 
 
 class BenchArgumentParser(LightningArgumentParser):
@@ -94,6 +94,7 @@ class BenchCLI(LightningCLI):
             help="The run's folder (default: runs/TASK/ACTIVATION-seedSEED).",
         )
         parser.add_lightning_class_args(WeightEMA, "weight_ema")
+        parser.add_lightning_class_args(Diagnostics, "diagnostics")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that ``sys.argv`` is there too."""
@@ -154,7 +155,12 @@ class BenchCLI(LightningCLI):
         weight_ema = self._get(self.config_init, "weight_ema")
         if weight_ema.decay is not None:
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
-        callbacks += [FiniteLoss(), self.record, last_checkpoint(self.run_dir / CHECKPOINTS)]
+        callbacks += [
+            self._get(self.config_init, "diagnostics"),
+            FiniteLoss(),
+            self.record,
+            last_checkpoint(self.run_dir / CHECKPOINTS),
+        ]
         if command == "predict":
             callbacks.append(PredictionWriter(folder))
         settings["callbacks"] = [*(settings.get("callbacks") or []), *callbacks]
@@ -251,48 +257,6 @@ def _free_name(folder: Path, name: str) -> str:
         number += 1
         candidate = f"{name}-{number}"
     return candidate
-
-
-def _differences(a: Any, b: Any, prefix: str) -> list[tuple[str, Any, Any]]:
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return [
-            difference
-            for key in {**a, **b}
-            for difference in _differences(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [] if a == b else [(prefix.replace(".init_args.", "."), a, b)]
-
-
-def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mapping[str, Any], checkpoint: str) -> None:
-    """Refuse a checkpoint that was trained as something else than this command says.
-
-    For ``fit`` (going on) everything but the number of epochs has to agree; for the others the network, its activation
-    and the seed.
-
-    Raises:
-        UserError: names the keys, both values and what to pass.
-    """
-    asked: dict[str, Any] = identity(config)
-    trained = dict(trained)
-    sections = ("model", "seed_everything") + (("data", "trainer", "weight_ema") if command == "fit" else ())
-    differences = []
-    for section in sections:
-        ours, theirs = asked.get(section), trained.get(section)
-        if section == "trainer":
-            ours = {k: v for k, v in (ours or {}).items() if k not in ("max_epochs", "max_time")}
-            theirs = {k: v for k, v in (theirs or {}).items() if k not in ("max_epochs", "max_time")}
-        differences += _differences(ours, theirs, section)
-    if command != "fit":
-        differences = [d for d in differences if not any(part in _EXECUTION_KEYS for part in d[0].split("."))]
-    if differences:
-        listed = "; ".join(
-            f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in differences[:4]
-        )
-        more = f" and {len(differences) - 4} more keys" if len(differences) > 4 else ""
-        key, _, theirs = differences[0]
-        raise UserError(
-            f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint"
-        )
 
 
 def quiet() -> None:

@@ -3,8 +3,16 @@
 import gc
 from collections.abc import Callable, Iterable
 
+import psutil
 import torch
 from torch import Tensor
+
+
+def available_bytes(device: torch.device) -> int:
+    """Memory that can still be had, of the GPU or of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 def bytes_kept(forward: Callable[[], object], own: Iterable[Tensor] = ()) -> int:

@@ -32,14 +32,17 @@ def pointwise_tables(frame: pd.DataFrame) -> list[Table]:
         before = None
         for _, row in rows.iterrows():
             rate = row["passes_per_second"]
-            table.add_row(
-                "" if row["function"] == before else str(row["function"]),
-                str(row["mode"]),
+            times = [
                 f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}",
                 _half_range(row),
                 f"{row['ratio_to_relu']:.2f}",
                 f"{row['gb_per_second']:.1f}",
                 f"{row['fraction_of_copy']:.0%}",
+            ]
+            table.add_row(
+                "" if row["function"] == before else str(row["function"]),
+                str(row["mode"]),
+                *(["needs more memory", *[""] * 4] if pd.isna(rate) else times),
                 f"{row['kept_bytes'] / row['input_bytes']:.2g}",
             )
             before = row["function"]

@@ -1,6 +1,7 @@
 """The cost of functions by themselves: time, bandwidth and bytes kept for backward."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from lpflu_bench.activations.fused import use_mode
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.environment import describe
 from lpflu_bench.errors import UserError
-from lpflu_bench.speed.memory import bytes_kept
+from lpflu_bench.speed.memory import available_bytes, bytes_kept
 from lpflu_bench.speed.timing import Spread, rotate
 
 PAPER_SHAPE = (32, 1024, 56, 56)
@@ -29,6 +30,8 @@ COLUMNS = (
 
 # Tensors of the input's size that a pass must read or write: x -> y; then grad and x -> grad of x.
 _TRAFFIC = {"copy": 2, "forward": 2, "forward+backward": 5}
+# What a backward of plain operations holds at most beyond what the forward kept.
+_WORKING_TENSORS = 6
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def measure(
 
     Returns:
         One row for each function, mode, pass and dtype, with the columns :data:`COLUMNS`; the copy is the function
-        "copy". gb_per_second counts what must be moved: 2 tensors forward, 5 forward and backward.
+        "copy". gb_per_second counts what must be moved: 2 tensors forward, 5 forward and backward. Operation by
+        operation a function can need dozens of tensors of the input's size: where they would not fit, the row has no times.
 
     Raises:
         UserError: The input does not fit the device's memory, or an unknown function, mode or dtype.
@@ -110,26 +114,38 @@ def _measure_dtype(
     x = torch.randn(tuple(shape), generator=generator, device=device).to(DTYPES[dtype]).requires_grad_()
     grad = torch.randn(tuple(shape), generator=generator, device=device).to(DTYPES[dtype])
     source = x.detach()
+    # One image, to count bytes on: on a CPU too much memory would not be an error but the end of the process.
+    sample = x.detach()[:1].clone().requires_grad_()
+    size = x.numel() * x.element_size()
+    available = available_bytes(device)
     calls: dict[Case, Callable[[], object]] = {Case("copy", "eager", "copy"): source.clone}
     kept: dict[tuple[str, str], int] = {}
+    left_out: list[Case] = []
     for name in names:
         for mode in modes:
             module = create_activation(name).to(device)
             run = torch.compile(module, dynamic=False) if mode == "compiled" else module
             calls[Case(name, mode, "forward")] = _forward(run, mode, source)
-            calls[Case(name, mode, "forward+backward")] = _forward_backward(run, module, mode, x, grad)
-            kept[name, mode] = bytes_kept(
-                functools.partial(_in_mode(run, mode), x), (*module.parameters(), *module.buffers())
-            )
+            both = Case(name, mode, "forward+backward")
+            own = (*module.parameters(), *module.buffers())
+            if mode == "eager":
+                kept[name, mode] = len(x) * bytes_kept(functools.partial(_in_mode(run, mode), sample), own)
+                fits = kept[name, mode] + _WORKING_TENSORS * size < available
+            else:
+                fits = True
+                kept[name, mode] = bytes_kept(functools.partial(_in_mode(run, mode), x), own)
+            if fits:
+                calls[both] = _forward_backward(run, module, mode, x, grad)
+            else:
+                left_out.append(both)
         progress(f"{dtype}: {name} is ready")
     seconds = rotate(
         calls, device, repeats=repeats, each_round=lambda done: progress(f"{dtype}: round {done} of {repeats}")
     )
     reference_mode = "eager" if "eager" in modes else modes[0]
-    size = x.numel() * x.element_size()
     copy = Spread.of(seconds[Case("copy", "eager", "copy")]).median
     rows = []
-    for case, values in seconds.items():
+    for case, values in {**seconds, **{case: [math.nan] * repeats for case in left_out}}.items():
         spread = Spread.of(values)
         reference = seconds[Case(REFERENCE, reference_mode, case.passes)] if case.passes in PASSES else values
         speed = _TRAFFIC[case.passes] * size / spread.median

@@ -75,8 +75,8 @@ def train_and_test(job: Job) -> dict[str, Any]:
         UserError: the run cannot be done as configured, or its loss is not finite.
     """
     from lpflu_bench.callbacks.checkpoint import LAST
-    from lpflu_bench.callbacks.record import trained_config
     from lpflu_bench.commands import lightning
+    from lpflu_bench.commands.trained_config import trained_config
 
     folder = Path(job.run_dir)
     folder.mkdir(parents=True, exist_ok=True)

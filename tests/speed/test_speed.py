@@ -67,6 +67,16 @@ def test_measure(monkeypatch):
     assert fused.get_mode() == "fused"
 
 
+def test_what_does_not_fit_the_memory_is_left_out(monkeypatch):
+    monkeypatch.setattr(pointwise, "available_bytes", lambda device: 8 * 512)  # eight inputs
+    frame = pointwise.measure(["lpflu"], modes=["eager"], dtypes=["float32"], shape=(2, 1, 64), repeats=2)
+    indexed = frame.set_index(["function", "pass"])["passes_per_second"]
+    assert pd.isna(indexed["lpflu", "forward+backward"])
+    assert indexed["lpflu", "forward"] > 0
+    assert indexed["relu", "forward+backward"] > 0
+    assert "needs more memory" in [*output.pointwise_tables(frame)[1].columns[2].cells]
+
+
 def test_what_cannot_be_measured():
     with pytest.raises(UserError, match="unknown dtype 'int8'; there are float32, bfloat16, float16"):
         pointwise.measure(["relu"], dtypes=["int8"], shape=(2,), repeats=1)

@@ -115,7 +115,7 @@ def draw(frame: pd.DataFrame, file: Path) -> None:
         for text, value in zip(axis.texts[-len(values) :], values, strict=True):
             text.set_visible(bool(pd.notna(value)))
     axis.set_yticks(range(len(ratios)), list(ratios.index))
-    axis.invert_yaxis()
+    axis.set_ylim(len(ratios) - 0.4, -0.6)
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set_xscale("log")
     ticks = [0.5, 1, 2, 5, 10, 20, 50, 100]

@@ -19,6 +19,7 @@ _MIDDLE = [
 ]
 _GROUPS = ["cell", "metrics", "", "train", "test", "activation_settings", "placement", "diagnostics", "config"]
 _LAST = ["config_hash", "environment", "started_at", "finished_at", "failed_at", "error", "schema"]
+_LEAVES = {str, int, float, bool, type(None)}
 _LEFT_OUT = {"curve", "placement.layers", "diagnostics.layers", "metrics_averaged"}
 
 
@@ -29,16 +30,20 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
 
-    def visit(value: Any, path: str) -> None:
-        if path in _LEFT_OUT:
-            return
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                visit(item, f"{path}.{key}" if path else str(key))
-        elif isinstance(value, (list, tuple)):
-            flat[path] = json.dumps(value, default=str)
-        else:
-            flat[path] = value
+    def visit(mapping: Mapping[str, Any], prefix: str) -> None:
+        for key, value in mapping.items():
+            path = f"{prefix}{key}"
+            # Leaves first, by their exact type: a large study has millions of them.
+            if type(value) in _LEAVES:
+                flat[path] = value
+            elif path in _LEFT_OUT:
+                continue
+            elif isinstance(value, Mapping):
+                visit(value, f"{path}.")
+            elif isinstance(value, (list, tuple)):
+                flat[path] = json.dumps(value, default=str)
+            else:
+                flat[path] = value
 
     visit(record, "")
     return flat

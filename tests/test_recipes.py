@@ -31,6 +31,29 @@ def test_recipe_fits_and_tests(recipe, tmp_path):
     assert record["placement"]["replaced"] > 0
 
 
+@pytest.mark.parametrize("overlay", ["bf16", "channels_last", pytest.param("compile", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("task", ["classification", "detection", "segmentation"])
+def test_every_task_runs_in_every_way_of_running_it(task, overlay, tmp_path):
+    recipe, way = f"tasks/demo/{task}.yaml", f"configs/{overlay}.yaml"
+    arguments = ["--config", recipe, "--config", "configs/smoke.yaml", "--config", way, "--model.activation", "lpflu"]
+    arguments += ["--run_dir", str(tmp_path / "run")]
+    assert main(["fit", *arguments]) == 0
+    assert main(["test", *arguments, "--ckpt_path", "last"]) == 0
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert record["precision"] == ("bf16-mixed" if overlay == "bf16" else "32-true")
+    for key, value in yaml.safe_load((ROOT / way).read_text()).get("model", {}).get("init_args", {}).items():
+        assert record["config"]["model"]["init_args"][key] == value
+
+
+def test_float16_on_a_cpu_is_refused_in_one_line(tmp_path, capsys):
+    arguments = ["--config", "tasks/demo/classification.yaml", "--config", "configs/smoke.yaml"]
+    assert main(["fit", *arguments, "--config", "configs/fp16.yaml", "--run_dir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("lpflu-bench: error: ")
+    assert "\n" not in error
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_begins_with_its_command_line(recipe):
     text = (ROOT / recipe).read_text()

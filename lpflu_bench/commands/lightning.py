@@ -169,6 +169,11 @@ class BenchCLI(LightningCLI):
         if settings.get("logger") is None:
             settings["logger"] = CSVLogger(self.run_dir, name="", version=folder.name)
         trainer = self.trainer_class(**settings)
+        if "16-mixed" in (asked := str(settings.get("precision"))) and trainer.precision != asked:
+            raise UserError(
+                f"--trainer.precision {asked} cannot be had here, Lightning would run {trainer.precision} in its place; "
+                f"pass --trainer.precision {trainer.precision}, or run on a GPU"
+            )
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -266,6 +271,7 @@ def quiet() -> None:
     for message in (
         ".*does not have many workers.*",
         ".*GPU available but not used.*",
+        ".*AMP with fp16 is not supported on CPU.*",  # refused
         ".*lower value for log_every_n_steps.*",
         ".*JsonargparseDeprecationWarning.*",
         ".*`instantiate_classes` was deprecated.*",

@@ -4,7 +4,7 @@ import io
 import itertools
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,8 +125,14 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _curve_keys(records: Sequence[Any], metric: Metric) -> tuple[str, str] | None:
-    """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss."""
-    found = {key for record in records for point in record.get("curve") or () for key in point}
+    """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss.
+
+    One epoch's value is no curve.
+    """
+    found = set()
+    for record in records:
+        epochs = Counter(key for point in record.get("curve") or () for key in point)
+        found.update(key for key, count in epochs.items() if count > 1)
     for key in (f"val_{metric.name}", f"test_{metric.name}", metric.name):
         if key in found:
             return key, metric.title

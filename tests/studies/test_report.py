@@ -152,6 +152,17 @@ def test_curves_show_mean_and_band_over_seeds():
     assert (band.min(), band.max()) == pytest.approx((37.0, 41.0))
 
 
+def test_a_score_of_one_epoch_alone_is_no_curve():
+    study = spec(metrics=(TOP1,))
+    made = [record("lpflu", seed, 30.0) for seed in (0, 1)]
+    for item in made:
+        item["curve"] = [{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "train_loss": 3.0, "val_top1_error": 40.0}]
+    runs = collect(study, made)
+    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
+    assert drawing.figure.axes[0].get_ylabel() == "training loss"
+    assert list(drawing.figure.axes[0].lines[0].get_ydata()) == pytest.approx([4.0, 3.0])
+
+
 def test_no_or_unfinished_records_make_a_report_too(tmp_path):
     planned = tuple({"task": "cifar100", "activation": name, "seed": 0} for name in FUNCTIONS)
     write_report(spec(planned=planned), [], tmp_path)

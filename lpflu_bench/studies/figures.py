@@ -129,7 +129,7 @@ def _curve_keys(records: Sequence[Any], metric: Metric) -> tuple[str, str] | Non
 
     One epoch's value is no curve.
     """
-    found = set()
+    found: set[str] = set()
     for record in records:
         epochs = Counter(key for point in record.get("curve") or () for key in point)
         found.update(key for key, count in epochs.items() if count > 1)

@@ -132,8 +132,9 @@ def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Met
             else None
         )
     tested = [pair.p if pair else None for pair in paired.values()]
-    adjusted = dict(zip(paired, statistics.holm(tested), strict=True))
-    family = sum(pair is not None for pair in paired.values())
+    # All functions of the study count, also those whose runs are not there yet: a verdict must not turn when they come.
+    family = sum(activation != spec.reference for activation in scores)
+    adjusted = dict(zip(paired, statistics.holm(tested, family), strict=True))
     rows = []
     for activation, values in scores.items():
         seeds = tuple(values)

@@ -152,13 +152,19 @@ def compare_paired(
     return Paired(n, difference, sd, Interval(difference - half, difference + half, "paired t"), p, improvement)
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Return Holm's adjusted p values; None (no test was made) stays None and does not count in the family."""
+def holm(ps: Sequence[float | None], family: int = 0) -> list[float | None]:
+    """Return Holm's adjusted p values; None (no test was made) stays None.
+
+    Args:
+        ps: p values of the tests that were made.
+        family: how many tests there are going to be, where some are still to come; never fewer than were made.
+    """
     tested = sorted((p, index) for index, p in enumerate(ps) if p is not None)
     adjusted: list[float | None] = [None] * len(ps)
     highest = 0.0
+    size = max(family, len(tested))
     for rank, (p, index) in enumerate(tested):
-        highest = max(highest, min(1.0, p * (len(tested) - rank)))
+        highest = max(highest, min(1.0, p * (size - rank)))
         adjusted[index] = highest
     return adjusted
 

@@ -66,8 +66,8 @@ def method_notes(spec: ReportSpec, blocks: Sequence[Block]) -> list[str]:
     if any(pair.n >= statistics.MIN_SEEDS for _, pair in pairs):
         notes.append(
             f"Interval: {level}, from Student's t of the paired differences, for one comparison at a time. p: "
-            "two-sided paired t-test, Holm-corrected over the functions of its column. A function is called better or "
-            f"worse only if the corrected p is below {1 - spec.confidence:g}."
+            "two-sided paired t-test, Holm-corrected over all functions of its column, run or not yet. A function is called "
+            f"better or worse only if the corrected p is below {1 - spec.confidence:g}."
         )
     if any(pair.n == 2 for _, pair in pairs):
         notes.append(

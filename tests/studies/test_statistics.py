@@ -97,6 +97,8 @@ def test_holm_is_statsmodels_and_skips_what_was_not_tested():
     assert st.holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]))
     assert st.holm([0.01, None, 0.04]) == [0.02, None, 0.04]
     assert st.holm([]) == []
+    assert st.holm([0.01, None, 0.04], family=4) == pytest.approx([0.04, None, 0.12])
+    assert st.holm([0.01, 0.04], family=1) == st.holm([0.01, 0.04])
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01, 0.05 / 28])

@@ -161,7 +161,7 @@ def test_two_runs_on_one_folder_never_run_a_cell_twice(store):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_cleanly(store, sent):
-    process = subprocess.Popen(script(store, "hang", 2), stdout=subprocess.PIPE)
+    process = subprocess.Popen(script(store, "hang", 2), stdout=subprocess.PIPE, preexec_fn=_interruptible)
     worker = _first_start(store)
     process.send_signal(sent)
     assert process.communicate(timeout=60)[0].split()[0] == b"True"
@@ -179,6 +179,10 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_notes_it(store):
     study_run(store, ["ok"])
     record = store.record(cell(0).hash)
     assert [a["outcome"] for a in record["attempts"]] == ["cut off", "finished"]
+
+
+def _interruptible():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell lets its background jobs ignore it, the tests may be one
 
 
 def _first_start(store):

@@ -46,9 +46,10 @@ def test_every_task_runs_in_every_way_of_running_it(task, overlay, tmp_path):
         assert record["config"]["model"]["init_args"][key] == value
 
 
-def test_float16_on_a_cpu_is_refused_in_one_line(tmp_path, capsys):
+@pytest.mark.parametrize("way", [["--config", "configs/fp16.yaml"], ["--trainer.precision", "16"]])
+def test_float16_on_a_cpu_is_refused_in_one_line(way, tmp_path, capsys):
     arguments = ["--config", "tasks/demo/classification.yaml", "--config", "configs/smoke.yaml"]
-    assert main(["fit", *arguments, "--config", "configs/fp16.yaml", "--run_dir", str(tmp_path / "run")]) == 2
+    assert main(["fit", *arguments, *way, "--run_dir", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("lpflu-bench: error: ")
     assert "\n" not in error

@@ -169,7 +169,8 @@ class BenchCLI(LightningCLI):
         if settings.get("logger") is None:
             settings["logger"] = CSVLogger(self.run_dir, name="", version=folder.name)
         trainer = self.trainer_class(**settings)
-        if "16-mixed" in (asked := str(settings.get("precision"))) and trainer.precision != asked:
+        asked = str(settings.get("precision"))
+        if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":
             raise UserError(
                 f"--trainer.precision {asked} cannot be had here, Lightning would run {trainer.precision} in its place; "
                 f"pass --trainer.precision {trainer.precision}, or run on a GPU"

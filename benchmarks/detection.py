@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import seed_everything
-from step_rate import bare_rate, suite_rate
+from rates import bare_rate, epoch_rate, suite_rate
 from torch.utils.data import DataLoader
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision import datasets
@@ -145,12 +145,6 @@ def per_image(root: Path, data: VOC) -> DataLoader:
         persistent_workers=True,
         collate_fn=collate,
     )
-
-
-def epoch_rate(batches: Iterable) -> float:
-    start = time.perf_counter()
-    count = sum(len(images) for images, _ in batches)
-    return count / (time.perf_counter() - start)
 
 
 def pipeline(rounds: int, count: int) -> None:

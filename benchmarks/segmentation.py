@@ -15,7 +15,6 @@ Rounds alternate, so that a drift of the machine hits all alike; ratios are of t
 import argparse
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from pytorch_lightning import seed_everything
-from step_rate import bare_rate, suite_rate
+from rates import bare_rate, epoch_rate, suite_rate
 from torch.utils.data import DataLoader
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
@@ -87,12 +86,6 @@ def per_image(root: Path, data: Cityscapes) -> DataLoader:
         persistent_workers=True,
         collate_fn=collate,
     )
-
-
-def epoch_rate(batches: Iterable) -> float:
-    start = time.perf_counter()
-    count = sum(len(images) for images, _ in batches)
-    return count / (time.perf_counter() - start)
 
 
 def pipeline(rounds: int, count: int) -> None:

@@ -15,7 +15,7 @@ import warnings
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import seed_everything
-from step_rate import bare_rate, suite_rate
+from rates import bare_rate, suite_rate
 
 from lpflu_bench.commands.lightning import quiet
 from lpflu_bench.data import Shapes

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from pytorch_lightning import Trainer, seed_everything
-from tiny import TinyModule, averages, slopes
+from pytorch_lightning import seed_everything
+from tiny import TinyModule, averages, quiet_trainer, slopes
 from two_ranks import on_two_ranks
 
 from lpflu_bench.callbacks import SlopeEMA
@@ -40,19 +40,8 @@ def train_and_test(folder, **settings):
     torch.set_num_threads(1)
     seed_everything(0, verbose=False)
     watch = Watch()
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        limit_train_batches=2,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        callbacks=[watch],
-        **settings,
+    trainer = quiet_trainer(
+        folder, max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[watch], **settings
     )
     module = TinyModule(activation="lpflu", num_classes=10)
     data = FewShapes(root="embedded", batch_size=4, test_batch_size=5, augmentation="none")

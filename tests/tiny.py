@@ -1,7 +1,7 @@
-"""A network small enough for a test, with a residual block, a norm and every mechanism of the base module."""
+"""A network small enough for a test, with a residual block, a norm and every mechanism of the base module; data, a trainer."""
 
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -36,6 +36,21 @@ class TinyData(LightningDataModule):
         return DataLoader(self.set, batch_size=self.batch_size)
 
     test_dataloader = val_dataloader
+
+
+def quiet_trainer(folder, **settings):
+    """A trainer on the CPU that shows and keeps nothing, unless ``settings`` say so."""
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "default_root_dir": folder,
+    }
+    return Trainer(**quiet | settings)
 
 
 def slopes(module: nn.Module) -> torch.Tensor:

@@ -31,6 +31,10 @@ def _at_most(x: Tensor, high: float) -> Tensor:
     return torch.where(x > high, high, x)
 
 
+def _between(x: Tensor, low: float, high: float) -> Tensor:
+    return _at_least(_at_most(x, high), low)
+
+
 def _expm1(t: Tensor) -> Tensor:
     """exp(t) - 1 for t <= 0: near 0 by its series, whose first term left out is 4e-8 of the value."""
     near = t > -0.4
@@ -110,7 +114,7 @@ def _swish(x: Tensor, beta: Tensor) -> Tensor:
 
 
 def _swish_derivatives(x: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
-    z = _at_least(_at_most(beta * x, 80.0), -80.0)
+    z = _between(beta * x, -80.0, 80.0)
     e = torch.exp(-z)
     gate = 1 / (1 + e)
     slope = e * gate * gate  # not gate (1 - gate), which cancels right of 0
@@ -127,7 +131,7 @@ def _mish(x: Tensor) -> Tensor:
 
 
 def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
-    near = _at_least(_at_most(x, 20.0), -100.0)
+    near = _between(x, -100.0, 20.0)
     e = torch.exp(near)
     n = e * (e + 2)
     inverse = 1 / (n + 2)
@@ -149,7 +153,7 @@ def _logish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 
 
 def _logish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
-    z = _at_least(_at_most(beta * x, 80.0), -80.0)
+    z = _between(beta * x, -80.0, 80.0)
     gate, slope = _logish_gate(z)
     return alpha * (gate + z * slope), _at_least(x, -_FAR) * gate, alpha * _near_square(x, z) * slope
 
@@ -166,7 +170,7 @@ def _smish(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 
 
 def _smish_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
-    z = _at_least(_at_most(beta * x, 80.0), -80.0)
+    z = _between(beta * x, -80.0, 80.0)
     gate, slope = _smish_gate(z)
     return alpha * (gate + z * slope), _at_least(x, -_FAR) * gate, alpha * _near_square(x, z) * slope
 
@@ -191,9 +195,7 @@ def _gish(x: Tensor) -> Tensor:
 def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     t, e, u = _gish_parts(x)
     inverse = 1 / ((1 + u) * (2 + u))  # one division for u / (2 + u) and e / (1 + u)
-    return (
-        _log1p_of_ratio(u * (1 + u) * inverse) + _at_least(_at_most(x, 10.0), -100.0) * (t * (e * (2 + u) * inverse)),
-    )
+    return (_log1p_of_ratio(u * (1 + u) * inverse) + _between(x, -100.0, 10.0) * (t * (e * (2 + u) * inverse)),)
 
 
 def _half_q(x: Tensor) -> Tensor:
@@ -250,7 +252,7 @@ def _smu_derivatives(x: Tensor, alpha: Tensor, mu: Tensor) -> tuple[Tensor, ...]
     rest = 1 - alpha
     scale = mu * rest
     gate, bell = _normal(scale * x)
-    near = _at_least(_at_most(x, _FAR), -_FAR)
+    near = _between(x, -_FAR, _FAR)
     density = bell * (near * (1 / _ROOT_PI))  # bell is 0 long before the square below could overflow
     in_alpha = x - near * gate - scale * near * density
     return alpha + rest * (gate + scale * density), in_alpha, rest * rest * near * density

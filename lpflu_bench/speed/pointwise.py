@@ -114,7 +114,8 @@ def _measure_dtype(
     x = torch.randn(tuple(shape), generator=generator, device=device).to(DTYPES[dtype]).requires_grad_()
     grad = torch.randn(tuple(shape), generator=generator, device=device).to(DTYPES[dtype])
     source = x.detach()
-    # One image, to count bytes on: on a CPU too much memory would not be an error but the end of the process.
+    # One image, to count on what the composed formulas keep: on a CPU too much memory would not be an error but the end
+    # of the process. The others keep little, and on so few elements the fast path would not run.
     sample = x.detach()[:1].clone().requires_grad_()
     size = x.numel() * x.element_size()
     available = available_bytes(device)
@@ -126,18 +127,16 @@ def _measure_dtype(
             module = create_activation(name).to(device)
             run = torch.compile(module, dynamic=False) if mode == "compiled" else module
             calls[Case(name, mode, "forward")] = _forward(run, mode, source)
+            counted_on = sample if mode == "eager" else x
+            bytes_counted = bytes_kept(
+                functools.partial(_in_mode(run, mode), counted_on), (*module.parameters(), *module.buffers())
+            )
+            kept[name, mode] = bytes_counted * (len(x) // len(counted_on))
             both = Case(name, mode, "forward+backward")
-            own = (*module.parameters(), *module.buffers())
-            if mode == "eager":
-                kept[name, mode] = len(x) * bytes_kept(functools.partial(_in_mode(run, mode), sample), own)
-                fits = kept[name, mode] + _WORKING_TENSORS * size < available
-            else:
-                fits = True
-                kept[name, mode] = bytes_kept(functools.partial(_in_mode(run, mode), x), own)
-            if fits:
-                calls[both] = _forward_backward(run, module, mode, x, grad)
-            else:
+            if mode == "eager" and kept[name, mode] + _WORKING_TENSORS * size >= available:
                 left_out.append(both)
+            else:
+                calls[both] = _forward_backward(run, module, mode, x, grad)
         progress(f"{dtype}: {name} is ready")
     seconds = rotate(
         calls, device, repeats=repeats, each_round=lambda done: progress(f"{dtype}: round {done} of {repeats}")

@@ -33,17 +33,15 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     def visit(mapping: Mapping[str, Any], prefix: str) -> None:
         for key, value in mapping.items():
             path = f"{prefix}{key}"
-            # Leaves first, by their exact type: a large study has millions of them.
-            if type(value) in _LEAVES:
-                flat[path] = value
-            elif path in _LEFT_OUT:
-                continue
-            elif isinstance(value, Mapping):
-                visit(value, f"{path}.")
-            elif isinstance(value, (list, tuple)):
-                flat[path] = json.dumps(value, default=str)
-            else:
-                flat[path] = value
+            if type(value) not in _LEAVES:  # a large study has millions of leaves: one look at each
+                if path in _LEFT_OUT:
+                    continue
+                if isinstance(value, Mapping):
+                    visit(value, f"{path}.")
+                    continue
+                if isinstance(value, (list, tuple)):
+                    value = json.dumps(value, default=str)
+            flat[path] = value
 
     visit(record, "")
     return flat

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.loggers import CSVLogger
-from tiny import TinyData, TinyModule
+from tiny import TinyData, TinyModule, quiet_trainer
 
 from lpflu_bench.callbacks import SlopeEMA
 from lpflu_bench.callbacks.checkpoint import last_checkpoint
@@ -15,12 +15,10 @@ from lpflu_bench.errors import UserError
 def fit(folder, diagnostics, activation="relu", *more, module=None, ckpt_path=None, **settings):
     seed_everything(0)
     module = module or TinyModule(activation=activation)
-    trainer = Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
+        folder,
         logger=CSVLogger(folder, name="", version="fit"),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+        enable_checkpointing=True,
         callbacks=[StepSeed(), SlopeEMA(), diagnostics, *more, last_checkpoint(folder / "checkpoints")],
         **{"max_epochs": 1, **settings},
     )

@@ -2,8 +2,7 @@ import json
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
-from tiny import TinyData, TinyModule
+from tiny import TinyData, TinyModule, quiet_trainer
 
 from lpflu_bench.callbacks import FiniteLoss, RunRecord
 from lpflu_bench.callbacks.checkpoint import last_checkpoint
@@ -19,14 +18,10 @@ class Breaks(TinyModule):
 
 
 def test_names_epoch_and_step_and_records_the_failure(tmp_path):
-    trainer = Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
+        tmp_path,
         max_epochs=3,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        num_sanity_val_steps=0,
+        enable_checkpointing=True,
         callbacks=[FiniteLoss(), RunRecord(tmp_path), last_checkpoint(tmp_path / "checkpoints")],
     )
     with pytest.raises(LossNotFiniteError, match="epoch 1, step 5"):
@@ -40,15 +35,6 @@ def test_names_epoch_and_step_and_records_the_failure(tmp_path):
 
 
 def test_a_finite_run_is_not_disturbed(tmp_path):
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        callbacks=[FiniteLoss()],
-    )
+    trainer = quiet_trainer(tmp_path, max_epochs=2, num_sanity_val_steps=2, callbacks=[FiniteLoss()])
     trainer.fit(TinyModule(), TinyData())
     assert trainer.global_step == 8

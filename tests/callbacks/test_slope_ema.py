@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
-from tiny import TinyData, TinyModule, averages, slopes
+from pytorch_lightning import Callback, seed_everything
+from tiny import TinyData, TinyModule, averages, quiet_trainer, slopes
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -28,15 +28,8 @@ class Watch(Callback):
 
 
 def trainer(tmp_path, watch, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-        callbacks=[SlopeEMA(), watch],
-        **{"max_epochs": 1, "limit_val_batches": 0, "enable_checkpointing": False, **settings},
+    return quiet_trainer(
+        tmp_path, callbacks=[SlopeEMA(), watch], **{"max_epochs": 1, "limit_val_batches": 0, **settings}
     )
 
 

@@ -2,8 +2,8 @@ import pickle
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer, seed_everything
-from tiny import TinyData, TinyModule, averages
+from pytorch_lightning import Callback, seed_everything
+from tiny import TinyData, TinyModule, averages, quiet_trainer
 
 from lpflu_bench.callbacks import SlopeEMA
 from lpflu_bench.callbacks.checkpoint import last_checkpoint
@@ -11,13 +11,9 @@ from lpflu_bench.callbacks.weight_ema import WeightEMA
 
 
 def make(tmp_path, ema, *more, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        num_sanity_val_steps=0,
+    return quiet_trainer(
+        tmp_path,
+        enable_checkpointing=True,
         callbacks=[SlopeEMA(), ema, *more, last_checkpoint(tmp_path / "checkpoints")],
         **{"max_epochs": 2, **settings},
     )
@@ -62,17 +58,7 @@ def test_slope_averages_are_those_of_a_run_without_it(tmp_path):
     _, module, _ = fit(tmp_path, WeightEMA(decay=0.9))
     seed_everything(0)
     plain = TinyModule(activation="lpflu")
-    Trainer(
-        accelerator="cpu",
-        max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-        callbacks=[SlopeEMA()],
-    ).fit(plain, TinyData())
+    quiet_trainer(tmp_path, max_epochs=2, callbacks=[SlopeEMA()]).fit(plain, TinyData())
     assert torch.equal(averages(module), averages(plain))
 
 

@@ -1,21 +1,6 @@
 import pytest
 import torch
-from pytorch_lightning import Trainer
-from tiny import TinyData, TinyModule
-
-
-def trainer(tmp_path, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        **settings,
-    )
+from tiny import TinyData, TinyModule, quiet_trainer
 
 
 def test_errors_are_those_of_a_hand_count(tmp_path):
@@ -34,7 +19,7 @@ def test_errors_are_those_of_a_hand_count(tmp_path):
 
 def test_test_logs_percent_and_counts_every_sample(tmp_path):
     module, data = TinyModule(), TinyData(n=14, batch_size=4)
-    run = trainer(tmp_path)
+    run = quiet_trainer(tmp_path)
     run.test(module, data, verbose=False)
     assert module.num_scored == 14
     images, targets = data.set.tensors
@@ -48,7 +33,7 @@ def test_test_logs_percent_and_counts_every_sample(tmp_path):
 
 def test_a_tiny_network_overfits_its_images(tmp_path):
     module = TinyModule(activation="lpflu", optimizer=lambda p: torch.optim.Adam(p, lr=0.01))
-    run = trainer(tmp_path, max_epochs=30, limit_val_batches=0)
+    run = quiet_trainer(tmp_path, max_epochs=30, limit_val_batches=0)
     run.fit(module, TinyData(n=16, batch_size=16))
     run.test(module, TinyData(n=16), verbose=False)
     assert float(run.callback_metrics["test_top1_error"]) <= 25.0

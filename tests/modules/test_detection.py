@@ -8,6 +8,7 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from pytorch_lightning import Trainer, seed_everything
+from tiny import quiet_trainer
 from torchvision.io import decode_image
 from torchvision.ops import box_iou
 
@@ -252,20 +253,6 @@ def test_only_boxes_above_the_threshold_are_drawn():
 # --- in a trainer ------------------------------------------------
 
 
-def trainer(folder, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        **settings,
-    )
-
-
 def embedded(**settings):
     classes = ["circle", "square", "triangle"]
     return VOC(
@@ -276,7 +263,7 @@ def embedded(**settings):
 def test_scores_of_a_trainer_are_those_of_one_call_on_all_images(tmp_path):
     seed_everything(0, verbose=False)
     network, data = module(), embedded(test_batch_size=16)
-    run = trainer(tmp_path)
+    run = quiet_trainer(tmp_path)
     run.test(network, data, verbose=False)
     assert network.num_scored == data.test_size == 64
     images, targets = data.prepare_batch(data.test_set.__getitems__(range(64)))
@@ -294,7 +281,7 @@ def test_predict_leaves_pictures_and_a_table(tmp_path):
     import pandas as pd
 
     network, data = module(), embedded()
-    run = trainer(tmp_path, limit_predict_batches=1, callbacks=[PredictionWriter(tmp_path / "out", pictures=2)])
+    run = quiet_trainer(tmp_path, limit_predict_batches=1, callbacks=[PredictionWriter(tmp_path / "out", pictures=2)])
     run.predict(network, data, return_predictions=False)
     pictures = sorted((tmp_path / "out").glob("*.png"))
     assert [path.name for path in pictures] == ["000000_000000.png", "000001_000001.png"]
@@ -312,7 +299,7 @@ def test_the_embedded_set_is_learnable(tmp_path):
     network = module(
         schedule=WarmupDecayHold(1, 8), optimizer=lambda p: torch.optim.Adam(p, lr=0.012), channels_last=True
     )
-    run = trainer(tmp_path, max_epochs=8, limit_val_batches=0)
+    run = quiet_trainer(tmp_path, max_epochs=8, limit_val_batches=0)
     run.test(network, data, verbose=False)
     untrained = float(run.callback_metrics["test_map_50"])
     run.fit(network, data)

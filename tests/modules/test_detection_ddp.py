@@ -4,7 +4,8 @@ from itertools import zip_longest
 
 import pytest
 import torch
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from tiny import quiet_trainer
 from two_ranks import on_two_ranks
 
 from lpflu_bench.data import VOC
@@ -38,16 +39,7 @@ def scores(folder, module_class, **settings):
     """Test an untrained network; return what this rank saw."""
     torch.set_num_threads(1)
     seed_everything(0, verbose=False)
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        **settings,
-    )
+    trainer = quiet_trainer(folder, **settings)
     module = module_class(num_classes=3, reduced_tail=True, activation="lpflu", per_class=True)
     classes = ["circle", "square", "triangle"]
     data = FewImages(root="embedded", classes=classes, image_size=64, batch_size=1, test_batch_size=2)

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from tiny import quiet_trainer
 from torchvision.io import decode_image
 
 from lpflu_bench.callbacks.predictions import PredictionWriter
@@ -18,20 +19,6 @@ IGNORE = 255
 
 def module(**settings):
     return SegmentationModule(**{"num_classes": 5, "encoder_name": "resnet18"} | settings)
-
-
-def trainer(folder, **settings):
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        **settings,
-    )
 
 
 def published_ious(labels, predictions, num_classes):
@@ -131,7 +118,7 @@ def trained(tmp_path_factory):
     seed_everything(0, verbose=False)
     network = module(num_classes=20, other_class=19, optimizer=lambda p: torch.optim.Adam(p, lr=0.002))
     data = Cityscapes(root="embedded", size=(32, 64), crop_size=None, batch_size=8, cache="memory")
-    run = trainer(tmp_path_factory.mktemp("run"), max_epochs=2, limit_val_batches=0)
+    run = quiet_trainer(tmp_path_factory.mktemp("run"), max_epochs=2, limit_val_batches=0)
     scores = []
     for fit in (False, True):
         if fit:
@@ -152,7 +139,7 @@ def test_embedded_scenes_are_learnt(trained):
 def test_predictions_are_drawn_and_listed(trained, tmp_path):
     network, data, _ = trained
     writer = PredictionWriter(tmp_path / "predict", pictures=2)
-    run = trainer(tmp_path, callbacks=[writer], limit_predict_batches=1)
+    run = quiet_trainer(tmp_path, callbacks=[writer], limit_predict_batches=1)
     predictions = run.predict(network, data)[0]
     drawn = sorted(path.name for path in (tmp_path / "predict").iterdir())
     assert drawn[:3] == [

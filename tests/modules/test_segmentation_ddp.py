@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import seed_everything
+from tiny import quiet_trainer
 from two_ranks import on_two_ranks
 
 from lpflu_bench.data import Cityscapes
@@ -18,16 +19,7 @@ def scores(root, **settings):
     """Test an untrained network; return what this rank saw."""
     torch.set_num_threads(1)
     seed_everything(0, verbose=False)
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=root,
-        **settings,
-    )
+    trainer = quiet_trainer(root, **settings)
     module = SegmentationModule(num_classes=20, encoder_name="resnet18", other_class=19, activation="lpflu")
     data = Cityscapes(root=str(root), size=(32, 64), crop_size=None, batch_size=1, test_batch_size=2)
     seen = []

@@ -1,8 +1,8 @@
-"""Images a second of training steps, by a bare PyTorch loop and through the suite: what the benchmarks of all kinds share."""
+"""Images a second of input pipelines and of training steps, bare and through the suite: what the benchmarks share."""
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pytorch_lightning import Callback, LightningDataModule, Trainer
@@ -13,6 +13,13 @@ from lpflu_bench.callbacks import FiniteLoss, RunRecord, SlopeEMA
 from lpflu_bench.modules.base import BenchModule
 
 WARM_UP = 5
+
+
+def epoch_rate(batches: Iterable) -> float:
+    """One pass over (images, targets)."""
+    start = time.perf_counter()
+    count = sum(len(images) for images, _ in batches)
+    return count / (time.perf_counter() - start)
 
 
 def bare_rate(

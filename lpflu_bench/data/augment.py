@@ -78,6 +78,11 @@ class Noise:
         return torch.where(hit, torch.empty_like(images).uniform_(generator=generator), images)
 
 
+def to_float(images: Tensor) -> Tensor:
+    """Return float images in 0..1 of uint8 ones; float ones as they are."""
+    return images if images.is_floating_point() else images.float().div_(255)
+
+
 def flip_horizontally(images: Tensor, probability: float = 0.5) -> tuple[Tensor, Tensor]:
     """Mirror each image with a probability.
 
@@ -88,8 +93,11 @@ def flip_horizontally(images: Tensor, probability: float = 0.5) -> tuple[Tensor,
     Returns:
         The images, and which were mirrored, bool [B] (for boxes and masks).
     """
-    flipped = (torch.rand(len(images)) < probability).to(images.device)
-    return torch.where(flipped.view(-1, 1, 1, 1), images.flip(-1), images), flipped
+    count = len(images)
+    flipped = (torch.rand(count) < probability).to(images.device)
+    # Whole images are copied, which on a CPU is several times as fast as torch.where's choice for each value.
+    both = torch.cat([images, images.flip(-1)])
+    return both.index_select(0, torch.arange(count, device=images.device) + count * flipped), flipped
 
 
 def jitter_colors(images: Tensor, strength: JitterStrength) -> Tensor:
@@ -149,23 +157,25 @@ def _blend_(images: Tensor, factor: Tensor, other: Tensor) -> Tensor:
 def adjust_hue_(images: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue of each image [B, 3, H, W] by its shift [B] (in turns of the colour circle), in place.
 
-    Value and saturation stay, so only the hue is computed, and no HSV image: with the largest value v, the smallest
-    m and hue h in sixths, red = m + (v - m) clamp(|h - 3| - 1, 0, 1), green and blue likewise from |h - 2| and |h - 4|.
+    Value and saturation stay, so only the hue is computed, and no HSV image. With the largest value v, the smallest m
+    and c = v - m, a colour lies 1 + (green + blue - red - m) / c sixths of a turn from red, on the side of the larger of
+    green and blue. A hue of h sixths, 0 <= h < 6, has red = m + c clamp(|h - 3| - 1, 0, 1), green and blue likewise
+    from 2 - |h - 2| and 2 - |h - 4|. Arithmetic alone: on a CPU a comparison or a choice costs as much as ten operations.
     """
     red, green, blue = images.unbind(1)
-    largest = torch.maximum(torch.maximum(red, green), blue)
-    smallest = torch.minimum(torch.minimum(red, green), blue)
+    largest = torch.maximum(red, green).clamp_min_(blue)
+    smallest = torch.minimum(red, green).clamp_max_(blue)
     chroma = largest - smallest
-    green_is_largest = green == largest
-    # The hue in sixths: difference of the other two channels / chroma + 0, 2 or 4. Red comes first where two are equal.
-    difference = torch.where(green_is_largest, blue - red, red - green)
-    offset = torch.where(green_is_largest, 2.0, 4.0)
-    red_is_largest = red == largest
-    difference = torch.where(red_is_largest, green - blue, difference)
-    hue = difference.div_(chroma.clamp_min(torch.finfo(images.dtype).tiny))
-    hue.add_(offset.masked_fill_(red_is_largest, 0.0)).add_((6.0 * shift).view(-1, 1, 1))
-    hue.sub_((hue / 6.0).floor_().mul_(6.0))
-    for channel, centre, sign in ((0, 3.0, 1.0), (1, 2.0, -1.0), (2, 4.0, -1.0)):
-        share = (hue - centre).abs_().mul_(sign).add_(-sign if sign > 0 else 2.0).clamp_(0.0, 1.0)
-        torch.addcmul(smallest, chroma, share, out=images[:, channel])
+    sixth = chroma * 6.0
+    turns = (green + blue).sub_(red).sub_(smallest).div_(sixth.clamp_min(torch.finfo(images.dtype).tiny)).add_(1 / 6)
+    turns.copysign_(green - blue).add_((shift + 1.0).view(-1, 1, 1)).frac_()
+    hue = turns.mul_(sixth)  # in sixths, times the chroma
+    below, above = smallest - chroma, torch.add(smallest, chroma, alpha=2.0)
+    values = (
+        torch.sub(hue, chroma, alpha=3.0).abs_().add_(below),
+        above - torch.sub(hue, chroma, alpha=2.0).abs_(),
+        above - torch.sub(hue, chroma, alpha=4.0).abs_(),
+    )
+    for channel, value in enumerate(values):
+        torch.clamp(value, smallest, largest, out=images[:, channel])
     return images

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lpflu_bench.data.augment import JitterStrength, jitter_colors
+from lpflu_bench.data.augment import JitterStrength, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
 from lpflu_bench.data.image_cache import CacheMode, read_image
@@ -197,14 +197,14 @@ class Cityscapes(BenchDataModule):
         """Crop, mirror and jitter a training batch."""
         images, masks = crop_and_flip(*batch, self.crop_size, mirror=self.augmentation != "none")
         if self.augmentation == "jitter_flip":
-            images = jitter_colors(_to_float(images), self.jitter)
+            images = jitter_colors(to_float(images), self.jitter)
         return images, masks
 
     def prepare_batch(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
         """Normalise images; training masks become long."""
         images, masks = batch
         mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (_MEAN, _STD))
-        return _to_float(images).sub(mean).div_(std), masks.long() if isinstance(masks, Tensor) else masks
+        return to_float(images).sub(mean).div_(std), masks.long() if isinstance(masks, Tensor) else masks
 
     def original_image(self, index: int) -> Tensor:
         """Return test image ``index`` as it is on disk, uint8 [3, H, W]; predictions are in its pixels."""
@@ -214,7 +214,3 @@ class Cityscapes(BenchDataModule):
         """Return the file of test image ``index``."""
         assert isinstance(self.test_set, TestScenes)
         return self.test_set.scenes[index].image
-
-
-def _to_float(images: Tensor) -> Tensor:
-    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lpflu_bench.data.augment import JitterStrength, Noise, flip_horizontally, jitter_colors
+from lpflu_bench.data.augment import JitterStrength, Noise, flip_horizontally, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED
 from lpflu_bench.data.synthetic_shapes import draw_shapes
@@ -179,11 +179,6 @@ class SmallImages(BenchDataModule):
 
     def _pin_memory(self) -> bool:
         return super()._pin_memory() and not self.on_device
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Return float images in 0..1 of uint8 ones; float ones as they are."""
-    return images if images.is_floating_point() else images.float().div_(255)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lpflu_bench.data.augment import JitterStrength, flip_horizontally, jitter_colors
+from lpflu_bench.data.augment import JitterStrength, flip_horizontally, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.boxes import PackedTargets, Target, flip_boxes
 from lpflu_bench.data.detection_set import DetectionSet
@@ -184,14 +183,10 @@ class VOC(BenchDataModule):
             images, flipped = flip_horizontally(images)
             targets = flip_boxes(targets, flipped, images.shape[-1])
         if self.augmentation == "jitter_flip":
-            images = jitter_colors(_to_float(images), self.jitter)
+            images = jitter_colors(to_float(images), self.jitter)
         return images, targets
 
     def prepare_batch(self, batch: tuple[Tensor, PackedTargets]) -> tuple[Tensor, list[Target]]:
         """Return images in 0..1 and a dict of targets for each."""
         images, targets = batch
-        return _to_float(images), targets.unpack()
-
-
-def _to_float(images: Tensor) -> Tensor:
-    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+        return to_float(images), targets.unpack()

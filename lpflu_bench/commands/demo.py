@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row a task and function: seeds, mean and sd of each metric, parameters, images/s, seconds."""
+    """Return one row a task and function: seeds, mean and sd of each metric, parameters, and one training's cost.
+
+    The cost is the seeds' median of images/s and of the seconds of training.
+    """
     import pandas as pd
 
     metrics = [name for name in cells.columns if name.startswith("metrics.")]
@@ -36,8 +39,8 @@ def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
                 name = metric.removeprefix("metrics.")
                 row[f"{name}_mean"], row[f"{name}_sd"] = values.mean(), values.std(ddof=1)
         row["parameters"] = int(group["parameters"].iloc[0])
-        row["images_per_second"] = group["train.images_per_second"].astype(float).median()
-        row["seconds"] = group["train.seconds"].astype(float).sum()
+        for name in ("images_per_second", "seconds"):
+            row[name] = group[f"train.{name}"].astype(float).median()
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -60,7 +63,7 @@ def print_summary(summary: "pd.DataFrame") -> None:
             pad_edge=False,
         )
         table.add_column("function")
-        for name in [*metrics, "images/s", "seconds"]:
+        for name in [*metrics, "images/s", "s/run"]:
             table.add_column(name.replace("_", " "), justify="right", min_width=12 if name in metrics else None)
         for row in group.to_dict("records"):
             table.add_row(

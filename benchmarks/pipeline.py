@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from lpflu_bench.data.augment import flip_horizontally
+from lpflu_bench.data.augment import flip_horizontally, to_float
 from lpflu_bench.data.small_images import ImageSplits, LabelledImages, SmallImages
 
 BATCH = 128
@@ -74,7 +74,7 @@ def kornia(data: RandomImages) -> Iterable:
 
     jitter = ColorJiggle(data.jitter.brightness, data.jitter.contrast, data.jitter.saturation, data.jitter.hue)
     for images, targets in data.train_dataloader():
-        yield data.prepare_batch((jitter(flip_horizontally(images)[0].float().div_(255)), targets))
+        yield data.prepare_batch((jitter(to_float(flip_horizontally(images)[0])), targets))
 
 
 def rate(batches: Iterable, seconds: float) -> float:

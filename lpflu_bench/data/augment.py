@@ -166,16 +166,16 @@ def adjust_hue_(images: Tensor, shift: Tensor) -> Tensor:
     largest = torch.maximum(red, green).clamp_min_(blue)
     smallest = torch.minimum(red, green).clamp_max_(blue)
     chroma = largest - smallest
-    sixth = chroma * 6.0
-    turns = (green + blue).sub_(red).sub_(smallest).div_(sixth.clamp_min(torch.finfo(images.dtype).tiny)).add_(1 / 6)
-    turns.copysign_(green - blue).add_((shift + 1.0).view(-1, 1, 1)).frac_()
-    hue = turns.mul_(sixth)  # in sixths, times the chroma
+    six_chromas = chroma * 6.0
+    turns = (green + blue).sub_(red).sub_(smallest).div_(six_chromas.clamp_min(torch.finfo(images.dtype).tiny))
+    turns.add_(1 / 6).copysign_(green - blue).add_((shift + 1.0).view(-1, 1, 1)).frac_()
+    hue = turns.mul_(six_chromas)  # in sixths, times the chroma
     below, above = smallest - chroma, torch.add(smallest, chroma, alpha=2.0)
     values = (
         torch.sub(hue, chroma, alpha=3.0).abs_().add_(below),
         above - torch.sub(hue, chroma, alpha=2.0).abs_(),
         above - torch.sub(hue, chroma, alpha=4.0).abs_(),
     )
-    for channel, value in enumerate(values):
-        torch.clamp(value, smallest, largest, out=images[:, channel])
+    for channel, value in zip((red, green, blue), values, strict=True):
+        torch.clamp(value, smallest, largest, out=channel)
     return images

@@ -186,7 +186,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
     for chunk in torch.split(images, _CHUNK):
-        values = chunk.float().div_(255)
+        values = to_float(chunk)
         total += values.sum(dim=(0, 2, 3)).double()
         squares += values.square_().sum(dim=(0, 2, 3)).double()
     count = images.numel() / images.shape[1]

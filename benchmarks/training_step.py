@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from pytorch_lightning import seed_everything
 from rates import bare_rate, suite_rate
 
-from lpflu_bench.commands.lightning import quiet
 from lpflu_bench.data import Shapes
 from lpflu_bench.modules import ClassificationModule, WarmupDecayHold
+from lpflu_bench.training.lightning_cli import quiet
 
 BATCH = 64
 

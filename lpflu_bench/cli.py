@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from lpflu_bench import __version__
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import INTERRUPTED, UserError
 
 COMMANDS = {
-    "demo": "train ReLU and LPFLU on embedded data and print the table: minutes, no network, CPU alone",
+    "demo": "train ReLU, SiLU and LPFLU on three small embedded tasks and print the tables: minutes, CPU only, offline",
     "fit": "train a recipe (`--config tasks/<task>/<network>.yaml`)",
-    "validate": "score a checkpoint on the validation set",
-    "test": "score a checkpoint on the test set and finish the run's record",
+    "validate": "evaluate a checkpoint on the validation set",
+    "test": "evaluate a checkpoint on the test set and complete the run record",
     "predict": "write the predictions of a checkpoint into a folder",
     "report": "collect the records of runs into a table and a CSV file",
     "study": "run, watch and report a grid of runs",
@@ -24,7 +24,6 @@ COMMANDS = {
     "data": "check that a data set is complete, and say how to get it",
 }
 _LIGHTNING = ("fit", "validate", "test", "predict")
-INTERRUPTED = 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,9 +49,9 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         _parser().parse_args(arguments)  # prints help or version, or says which commands there are, and exits
     if name in _LIGHTNING:
-        from lpflu_bench.commands import lightning
+        from lpflu_bench.training import lightning_cli
 
-        return lightning.run(arguments)
+        return lightning_cli.run(arguments)
     command = importlib.import_module(f"lpflu_bench.commands.{name}")
     parser = argparse.ArgumentParser(
         prog=f"lpflu-bench {name}",

@@ -1,5 +1,8 @@
 """Errors that are for the person at the terminal."""
 
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended."""
+
 
 class UserError(ValueError):
     """Something the user can put right.

@@ -1,4 +1,4 @@
-"""Where the files that travel with the package lie: recipes, overlays, studies, published tables."""
+"""Bundled files: recipes, overlays, studies, published tables."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from lpflu_bench.errors import UserError
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def shipped_path(relative: str) -> Path:
+def resource_path(relative: str) -> Path:
     """Return the file or folder ``relative``: in the current folder, else in the clone, else inside the wheel.
 
     Args:

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.files import write_text_atomically
 
 SCHEMA = 1
 FILE_NAME = "record.json"
@@ -79,22 +78,9 @@ def write_record(record: Mapping[str, Any], path: Path) -> None:
     Raises:
         UserError: the file cannot be written (a full disk, no permission); what was there before is untouched.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            json.dump(record, file, indent=1, default=str)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_text_atomically(path, json.dumps(record, indent=1, default=str) + "\n")
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write the record {path}: {error.strerror}; earlier records are intact, make room and run again"
         ) from error
@@ -111,9 +97,7 @@ def read_record(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read the record {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(
-            f"{path} is not a record: it is no valid JSON ({error}); remove it or run that run again"
-        ) from error
+        raise UserError(f"{path} is not a record: invalid JSON ({error}); delete it or re-run that run") from error
     if not isinstance(record, dict) or "schema" not in record:
         raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'")
     if record["schema"] != SCHEMA:

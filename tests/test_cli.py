@@ -227,7 +227,7 @@ def test_public_option_names_are_frozen():
 
     assert names(BenchModule) == [
         "activation",
-        "ema_in",
+        "ema_scope",
         "squeeze_excitation",
         "initializer",
         "optimizer",

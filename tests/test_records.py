@@ -57,7 +57,7 @@ def test_a_full_disk_leaves_the_earlier_record_intact(tmp_path, monkeypatch, fai
 
 
 def test_what_is_no_record_is_named(tmp_path):
-    for text, message in (("{", "no valid JSON"), ("[1]", "no key 'schema'"), ('{"schema": 99}', "schema 99")):
+    for text, message in (("{", "invalid JSON"), ("[1]", "no key 'schema'"), ('{"schema": 99}', "schema 99")):
         path = tmp_path / "record.json"
         path.write_text(text)
         with pytest.raises(UserError, match=message) as caught:

@@ -254,8 +254,8 @@ def _smu_derivatives(x: Tensor, alpha: Tensor, mu: Tensor) -> tuple[Tensor, ...]
     gate, bell = _normal(scale * x)
     near = _between(x, -_FAR, _FAR)
     density = bell * (near * (1 / _ROOT_PI))  # bell is 0 long before the square below could overflow
-    in_alpha = x - near * gate - scale * near * density
-    return alpha + rest * (gate + scale * density), in_alpha, rest * rest * near * density
+    grad_alpha = x - near * gate - scale * near * density
+    return alpha + rest * (gate + scale * density), grad_alpha, rest * rest * near * density
 
 
 Derivatives = Callable[..., tuple[Tensor, ...]]
@@ -304,8 +304,8 @@ def _leaky_of(smooth: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _leaky_derivatives_of(smooth: Callable[..., Tensor], derivatives: Derivatives) -> Derivatives:
     def leaky_derivatives(x: Tensor, a: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
-        in_x, *in_parameters = derivatives(x, *parameters)
-        return a + (1 - a) * in_x, x - smooth(x, *parameters), *((1 - a) * each for each in in_parameters)
+        grad_x, *grad_params = derivatives(x, *parameters)
+        return a + (1 - a) * grad_x, x - smooth(x, *parameters), *((1 - a) * each for each in grad_params)
 
     return leaky_derivatives
 

@@ -119,8 +119,8 @@ class Kernel:
         def by_hand(grad: Tensor, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
             assert derivatives is not None
             grad, x = grad.float(), x.float()
-            in_x, *in_parameters = derivatives(x, *tensors)
-            return ((grad * in_x).to(dtype), *((grad * in_parameters[index]).sum() for index in indices))
+            grad_x, *grad_params = derivatives(x, *tensors)
+            return ((grad * grad_x).to(dtype), *((grad * grad_params[index]).sum() for index in indices))
 
         def by_transform(grad: Tensor, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
             def of_needed(x: Tensor, *chosen: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """From a name, a class path or a configuration to an activation module. Importing this does not import torch."""
 
-import difflib
 import fnmatch
 import functools
 import importlib
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lpflu_bench.activations.catalogue import ENTRIES
 from lpflu_bench.errors import UserError
+from lpflu_bench.text import nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,9 +130,9 @@ def _resolve(name: str) -> Callable[..., Any]:
         return functools.partial(Leaky, smooth=smooth)
     names = list_activations()
     names += [f"leaky_{known}" for known in names if _can_be_leaky(known)]
-    near = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`lpflu-bench activations` lists all"
-    raise UnknownActivationError(f"activation {name!r} is unknown; {hint}")
+    raise UnknownActivationError(
+        f"activation {name!r} is unknown{nearest(name, names)}; `lpflu-bench activations` lists all"
+    )
 
 
 def _can_be_leaky(name: str) -> bool:

@@ -14,7 +14,7 @@ from lpflu_bench.activations.nonlinearities import is_gate, is_main_nonlinearity
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.errors import UserError
 
-EmaIn = Literal["residual", "all", "none"]
+EmaScope = Literal["residual", "all", "none"]
 Block = Literal["residual", "dense", "shuffle", "feed-forward"]
 
 BLOCK_RULES: dict[str, tuple[Block, str | None]] = {
@@ -125,7 +125,7 @@ def replace_activations(
     network: nn.Module,
     activation: str | Mapping[str, Any] | Callable[..., Any],
     *,
-    ema_in: EmaIn = "residual",
+    ema_scope: EmaScope = "residual",
     squeeze_excitation: bool = True,
 ) -> PlacementReport:
     """Replace, in place, every main nonlinearity of ``network`` by a new instance of ``activation``.
@@ -142,7 +142,7 @@ def replace_activations(
     Args:
         network: the built network, with its own activations.
         activation: what :func:`create_activation` takes: a name, a class path, class_path and init_args, a class.
-        ema_in: where slopes of the form "ema" stay so: in ``residual`` (dense, shuffle) blocks, in ``all`` places, or
+        ema_scope: where slopes of the form "ema" stay so: in ``residual`` (dense, shuffle) blocks, in ``all`` places, or
             in ``none``.
         squeeze_excitation: whether the nonlinearity inside squeeze-and-excitation is replaced too; its gate never is.
 
@@ -150,8 +150,8 @@ def replace_activations(
         UserError: the network has no module to replace, or one whose name says that it is an activation function, but
             which isn't known.
     """
-    if ema_in not in get_args(EmaIn):
-        raise ValueError(f"ema_in must be one of {', '.join(get_args(EmaIn))}, not {ema_in!r}")
+    if ema_scope not in get_args(EmaScope):
+        raise ValueError(f"ema_scope must be one of {', '.join(get_args(EmaScope))}, not {ema_scope!r}")
     report = PlacementReport([], [])
     for parent, name, old, path, ancestors in list(_places(network)):
         in_squeeze_excitation = any(_is_squeeze_excitation(ancestor) for ancestor in ancestors)
@@ -161,7 +161,7 @@ def replace_activations(
         block = _block(ancestors)
         new = create_activation(activation)
         if isinstance(new, Leaky) and new.slope_mode == "ema":
-            keeps_ema = ema_in == "all" or (ema_in == "residual" and block != "feed-forward")
+            keeps_ema = ema_scope == "all" or (ema_scope == "residual" and block != "feed-forward")
             if not keeps_ema:
                 new = create_activation(activation, slope="fixed")
         new.train(old.training)

@@ -7,6 +7,8 @@ from typing import Any
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from lpflu_bench.files import replaced_atomically
+
 LAST = "last.ckpt"
 
 
@@ -17,10 +19,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Save ``checkpoint`` to ``path``."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.part")
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        partial.replace(target)
+        with replaced_atomically(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
 
 
 def last_checkpoint(folder: Path) -> ModelCheckpoint:

@@ -28,7 +28,7 @@ class _Layer:
         self.sums = torch.zeros(5, dtype=torch.float64, device=device)
         self.alive: Tensor | None = None
 
-    def see_slopes(self, slopes: Tensor) -> None:
+    def update_slopes(self, slopes: Tensor) -> None:
         if slopes.numel() == 0:
             return
         other_axes = [axis for axis in range(slopes.dim()) if axis != 1] if slopes.dim() > 1 else []
@@ -38,7 +38,7 @@ class _Layer:
         self.sums[1] += slopes.double().sum()
         self.sums[2] += slopes.numel()
 
-    def see_gradient(self, scale: float, gradient: Tensor) -> None:
+    def update_gradient(self, scale: float, gradient: Tensor) -> None:
         self.sums[3] += torch.linalg.vector_norm(gradient.float()) / scale
         self.sums[4] += 1
 
@@ -53,13 +53,13 @@ class Diagnostics(Callback):
     - ``mean_slope``: mean of f'(x);
     - ``gradient_norm``: mean 2-norm of the loss's gradient with respect to the layer's output, a batch at a time.
 
-    All ranks' samples count. The layers go into ``diagnostics.csv`` beside the metrics of ``fit``, one row a layer and
+    All ranks' samples count. The layers go into ``diagnostics.csv`` beside the metrics of ``fit``, one row per layer and
     epoch; the means over the layers in the last epoch go into the record. Training is not touched: slopes are computed on
     a detached copy of the layer's input, functions that draw are called with the generators put aside, and steps between
     the samples run without hooks.
 
     Args:
-        every: sample one optimizer step in so many; null turns the callback off.
+        every: sampling interval in optimizer steps; null turns the callback off.
 
     Raises:
         ValueError: ``every`` is below 1.
@@ -114,7 +114,7 @@ class Diagnostics(Callback):
         for path, layer in self._layers.items():
             module = pl_module.network.get_submodule(path)
             self._handles.append(module.register_forward_pre_hook(partial(_before, layer)))
-            self._handles.append(module.register_forward_hook(partial(_after, partial(layer.see_gradient, scale))))
+            self._handles.append(module.register_forward_hook(partial(_after, partial(layer.update_gradient, scale))))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -143,7 +143,7 @@ class Diagnostics(Callback):
 
 
 def _before(layer: _Layer, module: nn.Module, args: tuple[Any, ...]) -> None:
-    layer.see_slopes(_slopes(module, args[0].detach()))
+    layer.update_slopes(_slopes(module, args[0].detach()))
 
 
 def _after(see: Callable[[Tensor], None], module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:

@@ -18,7 +18,7 @@ class LossNotFiniteError(RuntimeError):
     def __init__(self, epoch: int, step: int) -> None:
         super().__init__(
             f"the loss is not finite at epoch {epoch}, step {step}; the run is recorded as failed "
-            "(a lower --model.optimizer.lr, a longer warm-up or 32-bit precision are the usual cures)"
+            "(a lower --model.optimizer.lr, a longer warm-up or 32-bit precision usually help)"
         )
         self.epoch, self.step = epoch, step
 

@@ -20,7 +20,7 @@ class PredictionWriter(BasePredictionWriter):
     each leaves its own table, ``predictions-RANK.csv``.
 
     Args:
-        folder: where to; created, and files of the same name are written over.
+        folder: where to; created, and files of the same name are overwritten.
         pictures: how many pictures are drawn at most by each process; null draws all.
     """
 

@@ -39,9 +39,9 @@ class _Clock:
 
     def start(self, device: torch.device) -> None:
         self._samples, self._elapsed = 0, 0.0
-        self.go_on(device)
+        self.resume(device)
 
-    def go_on(self, device: torch.device) -> None:
+    def resume(self, device: torch.device) -> None:
         _wait_for(device)
         self._since = time.perf_counter()
 
@@ -147,7 +147,7 @@ class RunRecord(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Training goes on."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._train.go_on(pl_module.device)
+            self._train.resume(pl_module.device)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch to the curve."""

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
-    """Return one row a task and function: seeds, mean and sd of each metric, parameters, and one training's cost.
+    """Return one row per task and function: seeds, mean and sd of each metric, parameters, and one training's cost.
 
     The cost is the seeds' median of images/s and of the seconds of training.
     """
@@ -79,13 +79,15 @@ def run(args: argparse.Namespace) -> int:
     """Run what of the study is not done yet, report it, print the table and name its file."""
     import pandas as pd
 
-    from lpflu_bench.cli import main
+    from lpflu_bench.commands import study
 
+    parser = argparse.ArgumentParser()
+    study.add_arguments(parser)
     places = ["--results", str(args.results), "--runs", str(args.runs)]
-    status = main(["study", "run", STUDY, "--workers", str(args.workers), *places])
+    status = study.run(parser.parse_args(["run", STUDY, "--workers", str(args.workers), *places]))
     if status:
         return status
-    main(["study", "report", STUDY, *places])
+    study.run(parser.parse_args(["report", STUDY, *places]))
     folder = args.results / STUDY
     summary = summarise(pd.read_csv(folder / "cells.csv"))
     print_summary(summary)

@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUNS", help="run folders, record.json files or folders of runs"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one row a run, with everything recorded")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one row per run, with everything recorded")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the runs by task; write the CSV file."""
     from rich.console import Console
 
-    from lpflu_bench.studies.cells import cells_frame
+    from lpflu_bench.reports.frames import cells_frame
 
     records = load_records(args.runs)
     console = Console()
@@ -58,7 +58,7 @@ def task_table(task: str, records: Sequence[Mapping[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from lpflu_bench.studies.cells import cells_frame
+    from lpflu_bench.reports.frames import cells_frame
 
     frame = cells_frame(records)
     metrics = [name for name in frame.columns if name.startswith("metrics.")]

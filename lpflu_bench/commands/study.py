@@ -1,8 +1,8 @@
 """Run, watch and report a study: a grid of runs from one file.
 
 lpflu-bench study plan   table1                        # what it is made of; validates every cell
-lpflu-bench study run    table1 --data.root DIR        # run what is not finished; go on with the same command
-lpflu-bench study status table1                        # done, running, failed (why), to do, time left
+lpflu-bench study run    table1 --data.root DIR        # run what is not finished; re-run the same command to resume
+lpflu-bench study status table1                        # done, running, failed (why), pending, time left
 lpflu-bench study report table1                        # CSV, Markdown, LaTeX, figures, verdicts in results/table1/
 """
 
@@ -38,19 +38,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[TASK=]DIR",
-        help="where the data lies; `embedded` is the demo set",
+        help="dataset root directory; `embedded` is the demo set",
     )
     common.add_argument("--results", type=Path, default=Path("results"), help="folder of records and reports")
     common.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     actions.add_parser("plan", parents=[common], help="validate every cell and say what the study is made of")
-    actions.add_parser("status", parents=[common], help="say what is done, running, failed, to do")
+    actions.add_parser("status", parents=[common], help="show what is done, running, failed and pending")
     actions.add_parser("report", parents=[common], help="write tables, figures and the page")
     run = actions.add_parser("run", parents=[common], help="run the cells that are not finished")
     run.add_argument("--executor", choices=EXECUTORS, default="process", help="where cells run (default: %(default)s)")
-    run.add_argument("--workers", type=_positive, help="cells at once (process: 1 by default; ray: what fits)")
-    run.add_argument("--limit", type=_positive, help="start at most so many cells")
-    run.add_argument("--retries", type=int, default=1, help="runs again a cell that crashed or hung (default: 1)")
-    run.add_argument("--time-limit", type=_seconds, metavar="TIME", help="of one cell: seconds, or 90m, 12h")
+    run.add_argument(
+        "--workers", type=_positive, help="number of parallel runs (process: 1 by default; ray: what fits)"
+    )
+    run.add_argument("--limit", type=_positive, help="maximum number of runs to start")
+    run.add_argument("--retries", type=int, default=1, help="retries per crashed or timed-out run (default: 1)")
+    run.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="TIME",
+        help="time limit per run (e.g. 90m, 12h)",
+    )
     run.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
     run.add_argument("--address", help="ray: of a running cluster; without it Ray starts on this machine")
     run.add_argument("--cpus-per-cell", type=float, default=1, help="ray: processor threads of a cell (default: 1)")
@@ -79,10 +86,10 @@ class _Session:
         from lpflu_bench.studies.grid import EMBEDDED, load_plan, select
         from lpflu_bench.studies.machine import data_roots
         from lpflu_bench.studies.store import Store
-        from lpflu_bench.studies.study_file import find_study, load_study, narrow
+        from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study
 
         path = find_study(args.study)
-        self.study: Study = narrow(load_study(path), settings=args.set, only=args.only, seeds=args.seeds)
+        self.study: Study = apply_overrides(load_study(path), settings=args.set, only=args.only, seeds=args.seeds)
         self.store: Store = Store(self.study.name, args.results, args.runs)
         cache = self.store.runs / "plan.json"
         self.plan: Plan = load_plan(self.study, cache)
@@ -110,7 +117,7 @@ def _say(text: str) -> None:
 
 def _plan(session: _Session) -> int:
     from lpflu_bench.studies.grid import TUNE
-    from lpflu_bench.studies.report_spec import setting_text
+    from lpflu_bench.text import setting_text
 
     study, cells = session.study, session.cells
     _say(f"{study.name}: {study.title}")
@@ -191,21 +198,21 @@ def _todo(cells: "tuple[Cell, ...]", records: dict[str, dict[str, Any]]) -> "lis
 
 
 def _conclude(session: _Session, args: argparse.Namespace, summary: Any) -> int:
-    from lpflu_bench.cli import INTERRUPTED
+    from lpflu_bench.errors import INTERRUPTED
 
     records = session.store.summaries()
     selection = session.selection(records)
     left = len(_todo(selection.cells, records)) + selection.waiting
     for cell, error in summary.failed.items():
         _say(f"failed: {cell}: {error}  (log: {session.store.run_dir(cell.hash) / 'log.txt'})")
-    for cell, owner in summary.elsewhere.items():
+    for cell, owner in summary.claimed_elsewhere.items():
         _say(f"run elsewhere: {cell}: {owner or 'another process, finished meanwhile'}")
     _say(f"{session.study.name}: {len(summary.finished)} cells finished now, {left} left")
     if summary.interrupted:
-        _say("interrupted: the same command goes on; cells that were running go on from their last checkpoint")
+        _say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
         return INTERRUPTED
     if left:
-        _say(f"the same command goes on; `lpflu-bench study status {args.study}` says what is left")
+        _say(f"re-run the same command to resume; `lpflu-bench study status {args.study}` shows what is left")
     else:
         _say(f"next: lpflu-bench study report {args.study}")
     return 1 if summary.failed else 0
@@ -218,25 +225,25 @@ def _status(session: _Session) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from lpflu_bench.studies.progress import Durations, current_state, duration
-    from lpflu_bench.studies.report_spec import setting_text
+    from lpflu_bench.studies.progress import Durations, current_state
+    from lpflu_bench.text import duration, setting_text
 
     store, study = session.store, session.study
     records = store.summaries()
     selection = session.selection(records)
     running = store.running()
-    begun = store.begun()
-    states = {cell: _state(cell, records, running, begun) for cell in selection.cells}
+    started = store.started()
+    states = {cell: _state(cell, records, running, started) for cell in selection.cells}
     console = Console()
     table = Table(title=study.title)
-    for name in ("task", "activation", "finished", "running", "failed", "cut off", "to do"):
+    for name in ("task", "activation", "finished", "running", "failed", "interrupted", "pending"):
         table.add_column(name, justify="left" if name in ("task", "activation") else "right")
     groups: dict[tuple[str, str], Counter[str]] = {}
     for cell, state in states.items():
         key = (str(cell.labels["task"]), setting_text(cell.labels["activation"]))
         groups.setdefault(key, Counter())[state] += 1
     for (task, activation), counts in groups.items():
-        numbers = [str(counts[state] or "") for state in ("finished", "running", "failed", "cut off", "to do")]
+        numbers = [str(counts[state] or "") for state in ("finished", "running", "failed", "interrupted", "pending")]
         table.add_row(task, activation, *numbers)
     console.print(table)
     for cell, state in states.items():
@@ -245,11 +252,13 @@ def _status(session: _Session) -> int:
             console.print(f"running: {cell}: {running[cell.hash]}" + (f", {now}" if now else ""), highlight=False)
         elif state == "failed":
             console.print(f"failed: {cell}: {records[cell.hash]['error']}", highlight=False, markup=False)
-    for group in selection.hopeless:
+    for group in selection.failed_groups:
         console.print(f"nothing to choose from, every tuning run failed: {group}", highlight=False, markup=False)
     counts = Counter(states.values())
     left = [cell for cell, state in states.items() if state != "finished"]
-    text = ", ".join(f"{counts[state]} {state}" for state in ("finished", "running", "failed", "cut off", "to do"))
+    text = ", ".join(
+        f"{counts[state]} {state}" for state in ("finished", "running", "failed", "interrupted", "pending")
+    )
     _say(
         f"{len(states)} cells: {text}"
         + (f"; {selection.waiting} more once tuning is done" if selection.waiting else "")
@@ -258,26 +267,28 @@ def _status(session: _Session) -> int:
     if left and expected is not None:
         at_once = max(counts["running"], 1)
         _say(f"about {duration(expected / at_once)} left with {at_once} at once")
-    if strangers := records.keys() - {cell.hash for cell in session.plan.cells}:
-        _say(f"{len(strangers)} records in {store.results} belong to no cell of this plan (other settings or seeds)")
+    if orphaned_records := records.keys() - {cell.hash for cell in session.plan.cells}:
+        _say(
+            f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
+        )
     return 0
 
 
-def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any], begun: set[str]) -> str:
+def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any], started: set[str]) -> str:
     status = records.get(cell.hash, {}).get("status")
     if status == "finished":
         return "finished"
     if cell.hash in running:
         return "running"
-    return str(status) if status else "cut off" if cell.hash in begun else "to do"
+    return str(status) if status else "interrupted" if cell.hash in started else "pending"
 
 
 # --- report ----------------------------------------------------------------------------------------------------------
 
 
 def _report(session: _Session) -> int:
-    from lpflu_bench.studies.report import write_report
-    from lpflu_bench.studies.report_input import report_parts
+    from lpflu_bench.reports.report import write_report
+    from lpflu_bench.reports.report_input import report_parts
 
     records = session.store.records()
     selection = session.selection(records)

@@ -47,9 +47,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
         AttributeError,
         ImportError,
     ) as error:
-        raise UserError(f"{path}: can't be read as a CIFAR file ({error}); fetch it again") from error
+        raise UserError(f"{path}: can't be read as a CIFAR file ({error}); download it again") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: can't be read as a CIFAR file (a dictionary was expected); fetch it again")
+        raise UserError(f"{path}: can't be read as a CIFAR file (a dictionary was expected); download it again")
     return content
 
 
@@ -87,13 +87,13 @@ class _CIFAR(SmallImages):
         """
         root = self.root_folder()
         if missing := self._missing(root):
-            hint = f" (data.root is one folder too low: give {root.parent})" if not self._missing(root.parent) else ""
+            hint = f" (data.root is one level too deep: pass {root.parent})" if not self._missing(root.parent) else ""
             raise UserError(f"{root / self.folder}: {', '.join(missing)} not found{hint}. {self.layout}")
         folder = root / self.folder
         meta = folder / self.meta_file
         names = read_pickle(meta).get(self.names_key)
         if not isinstance(names, list) or not names:
-            raise UserError(f"{meta}: no class names under '{self.names_key}'; fetch it again")
+            raise UserError(f"{meta}: no class names under '{self.names_key}'; download it again")
         train, test = (self._read_split(folder, files, names) for files in (self.train_files, self.test_files))
         return ImageSplits(train, test, [str(name) for name in names])
 
@@ -112,7 +112,7 @@ class _CIFAR(SmallImages):
             ):
                 raise UserError(
                     f"{path}: 'data' must be uint8 [N, {_PIXELS}] and '{self.label_key}' a list of N labels; "
-                    "fetch it again"
+                    "download it again"
                 )
             labels_tensor = torch.tensor(labels, dtype=torch.long)
             check_labels(labels_tensor, names, str(path))

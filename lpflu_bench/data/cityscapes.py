@@ -54,9 +54,11 @@ def _check_layout(root: Path) -> None:
     above = [folder for folder in (absolute.parent, absolute.parent.parent) if (folder / IMAGES).is_dir()]
     below = [folder for folder in sorted(root.iterdir()) if (folder / IMAGES).is_dir()]
     if above:
-        raise UserError(f"data.root: {root} is too low: {IMAGES} and {LABELS} are in {above[0]}; pass that folder")
+        raise UserError(
+            f"data.root: {root} is one level too deep: {IMAGES} and {LABELS} are in {above[0]}; pass that folder"
+        )
     if below:
-        raise UserError(f"data.root: {root} is too high: {IMAGES} and {LABELS} are in {below[0]}; pass that folder")
+        raise UserError(f"data.root: {root} is a parent of the dataset folder {below[0]}: pass that one")
     raise UserError(f"data.root: {root} has no folder {IMAGES}. {Cityscapes.layout}")
 
 

@@ -60,7 +60,9 @@ class FashionMNIST(SmallImages):
             try:
                 data = datasets.FashionMNIST(str(root), train=train)
             except (ValueError, RuntimeError, AssertionError, KeyError, TypeError, IndexError) as error:
-                raise UserError(f"{root / 'FashionMNIST' / 'raw'}: can't be read ({error}); fetch it again") from error
+                raise UserError(
+                    f"{root / 'FashionMNIST' / 'raw'}: can't be read ({error}); download it again"
+                ) from error
             split = LabelledImages(data.data.unsqueeze(1), data.targets.long())
             check_labels(split.targets, names, f"{root / 'FashionMNIST' / 'raw'} ({'train' if train else 't10k'})")
             splits.append(split)

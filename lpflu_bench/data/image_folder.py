@@ -112,7 +112,7 @@ def read_square(path: Path, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         with Image.open(path) as file:
             image = file.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # SyntaxError: broken PNG chunks
-        raise UserError(f"{path}: can't be decoded as an image ({error}); mend or remove it") from error
+        raise UserError(f"{path}: can't be decoded as an image ({error}); fix or delete it") from error
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)

@@ -110,7 +110,7 @@ def label_table(labels: str | Mapping[str, Any]) -> LabelTable:
     for index, (name, ids) in [*enumerate(classes.items()), (IGNORE, ("ignore", labels.get("ignore") or []))]:
         for label_id in [ids] if isinstance(ids, int) else ids:
             if isinstance(label_id, bool) or not isinstance(label_id, int) or not 0 <= label_id <= 255:
-                raise UserError(f"data.labels: {name}: {label_id!r} is no label id (a whole number, 0 to 255)")
+                raise UserError(f"data.labels: {name}: {label_id!r} is not a valid label ID (a whole number, 0 to 255)")
             if lookup[label_id] != _UNKNOWN:
                 raise UserError(f"data.labels: {name}: the id {label_id} is given twice")
             lookup[label_id] = index

@@ -81,7 +81,7 @@ class SmallImages(BenchDataModule):
         train_noise: Noise on training images, anew each time, after the other augmentation (the paper's Table 3).
         test_noise: Noise on test and validation images. It is drawn once, the same for every run, so that all
             networks see one noisy test set whatever their batch size and number of devices.
-        hold_out: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for
+        val_fraction: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for
             every seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
         on_device: Keep the images on the training device: the fastest for a GPU with memory to spare.
     """
@@ -100,12 +100,12 @@ class SmallImages(BenchDataModule):
         jitter: JitterStrength = _DEFAULT_JITTER,
         train_noise: Noise | None = None,
         test_noise: Noise | None = None,
-        hold_out: float = 0.0,
+        val_fraction: float = 0.0,
         on_device: bool = False,
     ) -> None:
         super().__init__(root, batch_size, test_batch_size, num_workers, seed)
-        if not 0 <= hold_out < 1:
-            raise UserError(f"data.hold_out is {hold_out}: it must be a share in [0, 1)")
+        if not 0 <= val_fraction < 1:
+            raise UserError(f"data.val_fraction is {val_fraction}: it must be a share in [0, 1)")
         if on_device and num_workers:
             raise UserError(
                 f"data.on_device needs data.num_workers 0, not {num_workers}: no process has to load anything"
@@ -114,7 +114,7 @@ class SmallImages(BenchDataModule):
         self.jitter = jitter
         self.train_noise = train_noise
         self.test_noise = test_noise
-        self.hold_out = hold_out
+        self.val_fraction = val_fraction
         self.on_device = on_device
 
     @abstractmethod
@@ -137,8 +137,8 @@ class SmallImages(BenchDataModule):
         train, test = splits.train, splits.test
         validation = test
         self.mean, self.std = channel_statistics(train.images)
-        if self.hold_out:
-            kept, held_out = split_by_class(train.targets, self.hold_out)
+        if self.val_fraction:
+            kept, held_out = split_by_class(train.targets, self.val_fraction)
             train, validation = train.subset(kept), train.subset(held_out)
         if self.test_noise is not None:
             noisy_test = with_noise(test, self.test_noise, "test_noise")
@@ -202,13 +202,13 @@ def split_by_class(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: The share leaves nothing to hold out or nothing to train on.
     """
-    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(derive_seed(0, "hold_out")))
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(derive_seed(0, "val_fraction")))
     chosen = torch.zeros(len(targets), dtype=torch.bool)
     for label in torch.unique(targets).tolist():
         members = order[targets[order] == label]
         chosen[members[: round(share * len(members))]] = True
     if not chosen.any() or chosen.all():
-        raise UserError(f"data.hold_out {share} leaves no image to {'train on' if chosen.all() else 'validate on'}")
+        raise UserError(f"data.val_fraction {share} leaves no image to {'train on' if chosen.all() else 'validate on'}")
     return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
 
 

@@ -1,8 +1,7 @@
 """The VOC layout on disk: devkit folders, image lists, and one XML file of boxes for each image."""
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -13,6 +12,7 @@ from defusedxml.ElementTree import parse
 from torch import Tensor
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.text import nearest
 
 DEVKIT = "VOCdevkit"
 EVERY_ANNOTATED = "all"
@@ -50,17 +50,19 @@ def devkit(root: Path) -> Path:
     """Return ``root/VOCdevkit``.
 
     Raises:
-        UserError: it isn't there; says which folder was expected where it lies close by.
+        UserError: it isn't there; says which folder was expected if it is nearby.
     """
     if (root / DEVKIT).is_dir():
         return root / DEVKIT
     absolute = root.resolve()
     for folder in (absolute, absolute.parent, absolute.parent.parent):
         if folder.name == DEVKIT:
-            raise UserError(f"data.root: {root} is too low: pass {folder.parent}, the folder that holds {DEVKIT}")
+            raise UserError(
+                f"data.root: {root} is one level too deep: pass {folder.parent}, the folder that holds {DEVKIT}"
+            )
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if (folder / DEVKIT).is_dir():
-            raise UserError(f"data.root: {root} is too high: pass {folder}, the folder that holds {DEVKIT}")
+            raise UserError(f"data.root: {root} is a parent of the dataset folder: pass {folder}, which holds {DEVKIT}")
     raise UserError(f"data.root: {root} has no folder {DEVKIT}; expected {root / DEVKIT / 'VOC2012' / 'Annotations'}")
 
 
@@ -139,7 +141,7 @@ def read_annotation(file: Path, image: Path, classes: Mapping[str, int]) -> Anno
         name = (element.findtext("name") or "").strip()
         where = f"{file}: object {number} ({name or 'no name'})"
         if name not in classes:
-            raise UserError(f"{where}: class is not in data.classes ({_near(name, classes)})")
+            raise UserError(f"{where}: class is not in data.classes{nearest(name, classes)}")
         xmin, ymin, xmax, ymax = _corners(element, where)
         x1, y1 = max(xmin - 1.0, 0.0), max(ymin - 1.0, 0.0)
         x2, y2 = min(xmax, float(width)), min(ymax, float(height))
@@ -205,11 +207,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _near(name: str, classes: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(classes), n=2)
-    return f"did you mean {' or '.join(near)}?" if near else f"which are {', '.join(classes)}"
 
 
 def summarize(annotations: Sequence[Annotation]) -> str:

@@ -22,7 +22,7 @@ from lpflu_bench.networks.initializers import Initializer, initialize
 from lpflu_bench.seeding import derive_seed, run_seed
 
 Activation = str | dict[str, Any]
-EmaIn = Literal["residual", "all", "none"]
+EmaScope = Literal["residual", "all", "none"]
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -38,7 +38,7 @@ class BenchModule(LightningModule, ABC):
     Args:
         activation: a registry name (``lpflu``), or ``{class_path: ..., init_args: {...}}`` where ``class_path`` is a
             registry name or the dotted path of your own ``nn.Module``. It always means the hidden activations.
-        ema_in: where a slope of the form "ema" stays one: in ``residual`` (dense, shuffle) blocks as in the paper,
+        ema_scope: where a slope of the form "ema" stays one: in ``residual`` (dense, shuffle) blocks as in the paper,
             with a fixed slope elsewhere; in ``all`` places; in ``none``.
         squeeze_excitation: whether the ReLU or SiLU inside squeeze-and-excitation is replaced too.
         initializer: applied to every convolution and linear layer; biases 0, norm scales 1 and shifts 0.
@@ -50,13 +50,13 @@ class BenchModule(LightningModule, ABC):
 
     kind: ClassVar[str]
     score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]]
-    headline: ClassVar[tuple[str, ...]] = ()
+    prog_bar_metrics: ClassVar[tuple[str, ...]] = ()
     """Scores that the progress bar shows."""
 
     def __init__(
         self,
         activation: Activation = "relu",
-        ema_in: EmaIn = "residual",
+        ema_scope: EmaScope = "residual",
         squeeze_excitation: bool = True,
         initializer: Initializer = "xavier_uniform",
         optimizer: OptimizerCallable = torch.optim.Adam,
@@ -78,7 +78,7 @@ class BenchModule(LightningModule, ABC):
             self.network = self.build_network()
             initialize(self.network, initializer)
         self.placement = replace_activations(
-            self.network, activation, ema_in=ema_in, squeeze_excitation=squeeze_excitation
+            self.network, activation, ema_scope=ema_scope, squeeze_excitation=squeeze_excitation
         )
         self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
         self.num_scored = 0
@@ -210,7 +210,7 @@ class BenchModule(LightningModule, ABC):
         self.num_scored = int(self.trainer.strategy.reduce(count, reduce_op="sum"))
         for name, value in scores.items():
             # rank_zero_only would leave the other ranks without the value; it is the same on all of them.
-            self.log(f"{stage}_{name}", float(value), prog_bar=name in self.headline, sync_dist=True)
+            self.log(f"{stage}_{name}", float(value), prog_bar=name in self.prog_bar_metrics, sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

@@ -22,7 +22,7 @@ class ClassificationModule(BenchModule):
         network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), or ``resnet8`` ... of
             this project.
         num_classes: number of classes.
-        downsamplings: keep only the last so many spatial downsamplings (the paper: 3, so that 32 x 32 pixels become 4 x 4
+        downsamplings: number of final downsampling stages to keep (the paper: 3, so that 32 x 32 pixels become 4 x 4
             features); null keeps the network as it is.
         kwargs: see :class:`BenchModule`.
     """
@@ -32,7 +32,7 @@ class ClassificationModule(BenchModule):
         "top1_error": "lower",
         "top5_error": "lower",
     }
-    headline: ClassVar[tuple[str, ...]] = ("top1_error",)
+    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("top1_error",)
 
     def __init__(self, network: str, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
         self._build = (network, num_classes, downsamplings)

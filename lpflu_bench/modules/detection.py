@@ -46,7 +46,7 @@ class DetectionModule(BenchModule):
         "map_50": "higher",
         "map_75": "higher",
     }
-    headline: ClassVar[tuple[str, ...]] = ("map",)
+    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("map",)
 
     def __init__(
         self,

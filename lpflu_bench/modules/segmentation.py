@@ -62,7 +62,7 @@ class SegmentationModule(BenchModule):
         "miou_19": "higher",
         "pixel_accuracy": "higher",
     }
-    headline: ClassVar[tuple[str, ...]] = ("miou",)
+    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("miou",)
 
     def __init__(
         self,

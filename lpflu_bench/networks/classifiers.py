@@ -1,15 +1,14 @@
 """Classifiers by name: torchvision's, and the small residual networks for 32 x 32 images."""
 
-import difflib
-
 import torchvision
 from torch import nn
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS, CifarResNet
 from lpflu_bench.networks.dry_run import require_activation_modules
-from lpflu_bench.networks.own_modules import give_each_place_its_own_module
 from lpflu_bench.networks.strides import keep_last_downsamplings
+from lpflu_bench.networks.unshare import unshare_activations
+from lpflu_bench.text import nearest
 
 _IMAGE_SIZE = 224  # what torchvision's classifiers are made for; transformers take nothing else
 _EXTRA_ARGUMENTS = {
@@ -43,15 +42,13 @@ def build_classifier(name: str, num_classes: int, *, downsamplings: int | None =
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
     if name not in (known := list_classifiers()):
-        nearest = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "any torchvision classifier will do"
-        raise UserError(f"unknown network {name!r}: {hint}")
+        raise UserError(f"unknown network {name!r}{nearest(name, known)}; any torchvision classifier will do")
     if name in CIFAR_RESNETS:
         network: nn.Module = CifarResNet(CIFAR_RESNETS[name], num_classes)
     else:
         extra = _EXTRA_ARGUMENTS.get(name, {})
         network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **extra)
-    give_each_place_its_own_module(network)
+    unshare_activations(network)
     if downsamplings is not None:
         keep_last_downsamplings(network, downsamplings, name)
     require_activation_modules(network, name, _IMAGE_SIZE)

@@ -79,7 +79,7 @@ def keep_last_downsamplings(network: nn.Module, keep: int, name: str) -> None:
                 f"downsamplings={keep}: {strided.path} of {name} does {strided.after - strided.before} at once; "
                 f"keep {total - strided.after} or {total - strided.before}"
             )
-        _take_stride_out(network, strided.path)
+        _remove_stride(network, strided.path)
     try:
         left = max((strided.after for strided in strided_modules(network)), default=0)
     except RuntimeError as error:  # shapes that no longer fit, where a forward has its own idea of them
@@ -93,7 +93,7 @@ def _stride(module: nn.Module) -> int:
     return stride if isinstance(stride, int) else max(stride)
 
 
-def _take_stride_out(network: nn.Module, path: str) -> None:
+def _remove_stride(network: nn.Module, path: str) -> None:
     module = network.get_submodule(path)
     if isinstance(module, _ConvNd):
         module.stride = (1,) * len(module.stride)

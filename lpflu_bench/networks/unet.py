@@ -1,14 +1,13 @@
 """U-Net of segmentation_models_pytorch (smp), untrained, with any of its encoders."""
 
-import difflib
-
 import segmentation_models_pytorch as smp
 import timm
 from torch import nn
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.dry_run import require_activation_modules
-from lpflu_bench.networks.own_modules import give_each_place_its_own_module
+from lpflu_bench.networks.unshare import unshare_activations
+from lpflu_bench.text import nearest
 
 _IMAGE_SIZE = 224
 
@@ -39,10 +38,10 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
         if not timm.is_model(encoder_name.removeprefix("tu-")):
             raise UserError(f"unknown encoder {encoder_name!r}: timm has no such network")
     elif encoder_name not in known:
-        nearest = difflib.get_close_matches(encoder_name, known, n=3)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "see the encoders of segmentation_models_pytorch"
-        raise UserError(f"unknown encoder {encoder_name!r}: {hint}")
+        raise UserError(
+            f"unknown encoder {encoder_name!r}{nearest(encoder_name, known)}; see segmentation_models_pytorch's encoders"
+        )
     network: nn.Module = smp.Unet(encoder_name, encoder_weights=None, classes=num_classes, activation=None)
-    give_each_place_its_own_module(network)
+    unshare_activations(network)
     require_activation_modules(network, f"encoder {encoder_name}", _IMAGE_SIZE)
     return network

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.table import Table
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
+from lpflu_bench.paths import resource_path
 
 _COLORS = {"eager": "#c44e52", "fused": "#4c72b0", "compiled": "#55a868"}
 
@@ -82,7 +82,7 @@ def network_table(frame: pd.DataFrame) -> Table:
 
 def published_ratios() -> pd.DataFrame:
     """The paper's Table 7 as time over ReLU's: index function, columns cpu and gpu."""
-    published = pd.read_csv(shipped_path("results/published/table7.csv"))
+    published = pd.read_csv(resource_path("results/published/table7.csv"))
     rates = published.pivot_table(index="activation", columns="device", values="value")
     return rates.loc["relu"] / rates
 

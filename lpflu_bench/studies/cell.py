@@ -69,27 +69,27 @@ class Outcome:
 def train_and_test(job: Job) -> dict[str, Any]:
     """Train and test a cell with the command line's ``fit`` and ``test``, and return its record.
 
-    A run that was cut off goes on from its last checkpoint; one that is trained is only tested.
+    A run that was interrupted resumes from its last checkpoint; one that is trained is only tested.
 
     Raises:
         UserError: the run cannot be done as configured, or its loss is not finite.
     """
     from lpflu_bench.callbacks.checkpoint import LAST
-    from lpflu_bench.commands import lightning
-    from lpflu_bench.commands.trained_config import trained_config
+    from lpflu_bench.training import lightning_cli
+    from lpflu_bench.training.trained_config import trained_config
 
     folder = Path(job.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(job.config, sort_keys=False), encoding="utf-8")
     record = folder / FILE_NAME
-    checkpoint = folder / lightning.CHECKPOINTS / LAST
+    checkpoint = folder / lightning_cli.CHECKPOINTS / LAST
     status = read_record(record)["status"] if record.exists() else None
     if checkpoint.exists():
         try:
             trained_config(checkpoint)
-        except UserError as error:  # cut off by a power failure
-            print(f"starting afresh: {error}", flush=True)
+        except UserError as error:  # truncated by a power failure
+            print(f"restarting from scratch: {error}", flush=True)
             shutil.rmtree(checkpoint.parent)
     if not checkpoint.exists():
         record.unlink(missing_ok=True)
@@ -98,9 +98,9 @@ def train_and_test(job: Job) -> dict[str, Any]:
     arguments = ["--config", str(config), "--run_dir", str(folder)]
     if status not in ("fitted", "finished"):
         going_on = ["--ckpt_path", "last"] if checkpoint.exists() else []
-        lightning.run(["fit", *arguments, *going_on])
+        lightning_cli.run(["fit", *arguments, *going_on])
     if status != "finished":
-        lightning.run(["test", *arguments, "--ckpt_path", "last"])
+        lightning_cli.run(["test", *arguments, "--ckpt_path", "last"])
     return read_record(record)
 
 

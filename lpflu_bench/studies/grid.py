@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
+from lpflu_bench.files import write_text_atomically
+from lpflu_bench.paths import resource_path
 from lpflu_bench.records import config_hash
-from lpflu_bench.studies.report_spec import setting_text
 from lpflu_bench.studies.study_file import Axis, Study, Value, overlaps
+from lpflu_bench.text import setting_text
 
 Flat = dict[tuple[str, ...], Any]
 TUNE, FINAL = "tune", "final"
@@ -114,7 +115,7 @@ def _keys(axis: Axis) -> set[str]:
     for value in axis.values:
         for key, setting in value.settings.items():
             if key == "config":
-                content = yaml.safe_load(shipped_path(setting).read_text(encoding="utf-8")) or {}
+                content = yaml.safe_load(resource_path(setting).read_text(encoding="utf-8")) or {}
                 keys |= {".".join(path) for path in flatten(content)}
             else:
                 keys.add(key)
@@ -287,7 +288,7 @@ def _fingerprint(study: Study, embedded: frozenset[str]) -> str:
     files = [*study.bases, *study.overlays]
     for axis in [*study.axes, *([study.tuning.axis] if study.tuning else [])]:
         files += [value.settings["config"] for value in axis.values if "config" in value.settings]
-    parts += [shipped_path(file).read_text(encoding="utf-8") for file in files]
+    parts += [resource_path(file).read_text(encoding="utf-8") for file in files]
     package = Path(lpflu_bench.__file__).parent
     for folder, _, names in sorted(os.walk(package)):
         for name in sorted(names):
@@ -319,13 +320,10 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
     from lpflu_bench.studies.resolve import Resolver
 
     plan = make_plan(study, Resolver(), embedded)
-    cache.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "key": key,
         "templates": [list(flat.items()) for flat in plan.templates],
         "cells": [[c.hash, dict(c.labels), c.template, c.seed, c.stage, c.choice] for c in plan.cells],
     }
-    partial = cache.with_name(f".{cache.name}.{os.getpid()}.part")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(cache)
+    write_text_atomically(cache, json.dumps(content))
     return plan

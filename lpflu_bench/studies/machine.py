@@ -56,7 +56,7 @@ def check_roots(plan: Plan, cells: Sequence[Cell], roots: Mapping[str, str]) -> 
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM (a batch system's farewell) as an interrupt."""
+    """Treat SIGTERM (sent by job schedulers before termination) as an interrupt."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -16,15 +16,7 @@ from rich.text import Text
 
 from lpflu_bench.studies.cell import Outcome
 from lpflu_bench.studies.grid import Cell
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people read them: ``42 s``, ``7 min``, ``3.2 h``, ``2.1 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"
+from lpflu_bench.text import duration
 
 
 def metric_text(record: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -134,7 +126,7 @@ class StudyProgress:
         self._line(f"{state:<9} {cell}  {duration(seconds)}  {said}")
 
     def tick(self, queued: Sequence[Cell], slots: int) -> None:
-        """Reckon the time left; refresh the view."""
+        """Estimate the remaining time; refresh the view."""
         expected = self._durations.expect([*queued, *self._running])
         if expected is not None:
             spent = sum(time.monotonic() - start for start in self._running.values())

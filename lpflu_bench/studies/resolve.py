@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lpflu_bench.commands.lightning import BenchCLI
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
-from lpflu_bench.studies.study_file import nearest
+from lpflu_bench.paths import resource_path
+from lpflu_bench.text import nearest
+from lpflu_bench.training.lightning_cli import BenchCLI
 
 
 class _ParserOnly(BenchCLI):
@@ -46,7 +46,7 @@ class Resolver:
         """
         arguments = []
         for file in files:
-            arguments += ["--config", str(shipped_path(file))]
+            arguments += ["--config", str(resource_path(file))]
         for key, value in settings.items():
             arguments.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
         name = json.dumps(arguments)

@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.5
 
 
 class Progress(Protocol):
-    """What looks on."""
+    """Receives progress events."""
 
     def started(self, cell: Cell) -> None:
         """A cell has started."""
@@ -33,7 +33,7 @@ class Summary:
 
     finished: list[Cell] = field(default_factory=list)
     failed: dict[Cell, str] = field(default_factory=dict)
-    elsewhere: dict[Cell, Owner | None] = field(default_factory=dict)
+    claimed_elsewhere: dict[Cell, Owner | None] = field(default_factory=dict)
     """Cells that another process is at work on."""
     left: int = 0
     """Cells not started: a limit was reached, or the run was stopped."""
@@ -112,7 +112,7 @@ class StudyRun:
                 return
             queue.remove(cell)
             if not self._store.claim(cell.hash):
-                self.summary.elsewhere[cell] = self._store.running().get(cell.hash)
+                self.summary.claimed_elsewhere[cell] = self._store.running().get(cell.hash)
                 continue
             record = self._store.record(cell.hash)  # after the claim: another process may just have finished it
             if record is not None and record["status"] == "finished":
@@ -127,7 +127,7 @@ class StudyRun:
 
     def _end(self, cell: Cell, outcome: Outcome, queue: deque[Cell]) -> None:
         if not self._store.holds(cell.hash):  # this machine slept; another one has taken the cell over
-            self.summary.elsewhere[cell] = self._store.running().get(cell.hash)
+            self.summary.claimed_elsewhere[cell] = self._store.running().get(cell.hash)
             self._store.release(cell.hash)
             return
         outcome = _checked(cell, outcome)
@@ -155,7 +155,7 @@ class StudyRun:
         self._progress.ended(cell, outcome, state)
 
     def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the run's own record of its failure, or a short one of a run that died without a word."""
+        """Return the run's own record of its failure, or a short one of a run that crashed without writing a record."""
         path = self._store.run_dir(cell.hash) / FILE_NAME
         config = identity(self._config_of(cell))
         record: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Where a study's cells lie, what became of them, and who is at work on which."""
+"""A study's run records, attempts and locks."""
 
 import contextlib
 import fcntl
@@ -17,11 +17,12 @@ from typing import Any
 import psutil
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import read_record, write_record
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
-"""A lock whose heart has not beaten for so long belongs to nobody (to a dead process of this machine: at once)."""
+"""A lock without a heartbeat for this long is stale (that of a dead process of this machine is at once)."""
 _SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics")
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
@@ -131,17 +132,14 @@ class Store:
             kept = {key: record[key] for key in _SUMMARY if key in record}
             found[cell] = [stamp, {**kept, "curve": (record.get("curve") or [])[-1:]}]
         if found != known:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            partial = self.runs / f".records.{self.owner.token}.part"
-            partial.write_text(json.dumps(found), encoding="utf-8")
-            partial.replace(index)
+            write_text_atomically(index, json.dumps(found))
         return {cell: summary for cell, (_, summary) in sorted(found.items())}
 
     def write(self, cell: str, record: Mapping[str, Any]) -> None:
         """Keep a cell's record, in one step."""
         write_record(record, self.record_path(cell))
 
-    def begun(self) -> set[str]:
+    def started(self) -> set[str]:
         """Return the cells that have a run folder here."""
         try:
             return {path.name for path in (self.runs / "cells").iterdir()}
@@ -160,11 +158,11 @@ class Store:
         return attempts
 
     def start_attempt(self, cell: str) -> list[dict[str, Any]]:
-        """Note that a cell starts; an earlier attempt that never ended was cut off."""
+        """Note that a cell starts; an earlier attempt that never ended was interrupted."""
         attempts = self.attempts(cell)
         for attempt in attempts:
             if attempt["outcome"] == "running":
-                attempt["outcome"] = "cut off"
+                attempt["outcome"] = "interrupted"
         attempts.append({"started_at": now(), "finished_at": None, "outcome": "running", "error": None})
         self._write_attempts(cell, attempts)
         return attempts
@@ -177,11 +175,7 @@ class Store:
         return attempts
 
     def _write_attempts(self, cell: str, attempts: list[dict[str, Any]]) -> None:
-        folder = self.run_dir(cell)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / ".attempts.part"
-        partial.write_text(json.dumps(attempts, indent=1), encoding="utf-8")
-        partial.replace(folder / "attempts.json")
+        write_text_atomically(self.run_dir(cell) / "attempts.json", json.dumps(attempts, indent=1))
 
     # --- locks -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """The study file: which runs a comparison is made of, before anything is run."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,9 @@ from typing import Any
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
-from lpflu_bench.studies.report_spec import Metric, setting_text
+from lpflu_bench.paths import resource_path
+from lpflu_bench.scores import Score
+from lpflu_bench.text import nearest, setting_text
 
 FOLDER = "configs/studies"
 _KEYS = {
@@ -60,7 +60,7 @@ class Tuning:
     axis: Axis
     settings: Mapping[str, Any]
     seeds: tuple[int, ...]
-    metric: Metric
+    metric: Score
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Study:
     settings: Mapping[str, Any]
     axes: tuple[Axis, ...]
     seeds: tuple[int, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Score, ...]
     reference: str
     published: str | None = None
     tuning: Tuning | None = None
@@ -151,7 +151,7 @@ class _Reader:
                 raise self.error(where, f"has the value {label} twice")
         return axis
 
-    def tuning(self, given: Any, metrics: Sequence[Metric]) -> Tuning:
+    def tuning(self, given: Any, metrics: Sequence[Score]) -> Tuning:
         section = self.mapping(given, "tune")
         self.known(section, _TUNE_KEYS, "tune")
         axes = self.mapping(section.get("axis", {}), "tune.axis")
@@ -201,15 +201,6 @@ def make_axis(name: str, given: Any, error: Any) -> Axis:
     raise error(f"axes.{name}", f"must be a list of values or a mapping of named ones, not {given!r}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; the nearest are ...`` for an error message, or all names if none is near and they are few."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return f"; the nearest {'is' if len(close) == 1 else 'are'} {', '.join(close)}"
-    return f"; known are {', '.join(names)}" if len(names) <= 12 else ""
-
-
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Return the seeds of ``0,1,2`` or ``0-4``.
 
@@ -234,11 +225,11 @@ def find_study(name: str) -> Path:
         UserError: there is none.
     """
     if Path(name).suffix in (".yaml", ".yml"):
-        return shipped_path(name)
+        return resource_path(name)
     try:
-        return shipped_path(f"{FOLDER}/{name}.yaml")
+        return resource_path(f"{FOLDER}/{name}.yaml")
     except UserError:
-        known = {path.stem for path in shipped_path(FOLDER).glob("*.yaml")}
+        known = {path.stem for path in resource_path(FOLDER).glob("*.yaml")}
         raise UserError(f"there is no study '{name}'{nearest(name, known)}; or name a YAML file") from None
 
 
@@ -254,7 +245,7 @@ def load_study(path: Path) -> Study:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
     top = read.mapping(content, "")
     read.known(top, _KEYS)
     if missing := {"base", "axes", "metrics", "reference"} - top.keys():
@@ -265,7 +256,7 @@ def load_study(path: Path) -> Study:
     for metric, direction in read.mapping(top["metrics"], "metrics").items():
         if direction not in ("lower", "higher"):
             raise read.error(f"metrics.{metric}", f"must be lower or higher (is better), not {direction!r}")
-        metrics.append(Metric(metric, direction))
+        metrics.append(Score(metric, direction))
     if not metrics:
         raise read.error("metrics", "at least one is needed")
     axes = tuple(read.axis(name, values, f"axes.{name}") for name, values in read.mapping(top["axes"], "axes").items())
@@ -301,7 +292,9 @@ def _setting(text: str, option: str) -> tuple[str, str]:
     return key, value
 
 
-def narrow(study: Study, *, settings: Sequence[str] = (), only: Sequence[str] = (), seeds: str | None = None) -> Study:
+def apply_overrides(
+    study: Study, *, settings: Sequence[str] = (), only: Sequence[str] = (), seeds: str | None = None
+) -> Study:
     """Return the study as the command line changes it.
 
     Args:
@@ -321,7 +314,7 @@ def narrow(study: Study, *, settings: Sequence[str] = (), only: Sequence[str] = 
         try:
             value = yaml.safe_load(raw)
         except yaml.YAMLError as error:
-            raise UserError(f"--set {text}: the value is no valid YAML") from error
+            raise UserError(f"--set {text}: the value is invalid YAML") from error
         if key in axes:
             given = value if isinstance(value, list | dict) else [value]
             axes[key] = make_axis(key, given, lambda where, problem, text=text: UserError(f"--set {text}: {problem}"))

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from lpflu_bench.studies.grid import FINAL, TUNE, Cell
-from lpflu_bench.studies.report_spec import setting_text
 from lpflu_bench.studies.study_file import Tuning
+from lpflu_bench.text import setting_text
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Selection:
         cells: the tuning cells, then the final cells of every group that has its choice.
         choices: group -> the chosen value's label and its mean metric.
         waiting: final cells whose choice is still open.
-        hopeless: groups in which every tuning run failed.
+        failed_groups: groups in which every tuning run failed.
     """
 
     cells: tuple[Cell, ...]
     choices: Mapping[str, tuple[Any, float]]
     waiting: int = 0
-    hopeless: tuple[str, ...] = ()
+    failed_groups: tuple[str, ...] = ()
 
 
 def validation_scores(record: Mapping[str, Any]) -> dict[str, float]:
     """Return the scores of a finished run on its validation set after the last epoch; none of a failed run.
 
-    Nothing is chosen on the test set: a study that tunes holds out a part of the training set (``data.hold_out``).
+    Nothing is chosen on the test set: a study that tunes holds out a part of the training set (``data.val_fraction``).
     """
     last = record["curve"][-1] if record.get("status") == "finished" and record.get("curve") else {}
     return {name.removeprefix("val_"): float(value) for name, value in last.items() if name.startswith("val_")}
@@ -57,7 +57,7 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
             groups[cell.group][cell.choice].append(cell)
     sign = 1 if tuning.metric.lower_is_better else -1
     choices: dict[str, tuple[Any, float]] = {}
-    hopeless = []
+    failed_groups = []
     for group, values in groups.items():
         ended = [records.get(cell.hash, {}).get("status") for runs in values.values() for cell in runs]
         if not all(status in ("finished", "failed") for status in ended):
@@ -71,16 +71,16 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
             best = min(means, key=lambda choice: sign * means[choice])
             choices[group] = (best, means[best])
         else:
-            hopeless.append(group)
+            failed_groups.append(group)
     kept = [c for c in cells if c.stage == TUNE]
     waiting = set()
     for cell in cells:
         if cell.stage == FINAL and cell.group in choices:
             if choices[cell.group][0] == cell.choice:
                 kept.append(cell)
-        elif cell.stage == FINAL and cell.group not in hopeless:
+        elif cell.stage == FINAL and cell.group not in failed_groups:
             waiting.add((cell.group, cell.seed))
-    return Selection(tuple(kept), choices, len(waiting), tuple(hopeless))
+    return Selection(tuple(kept), choices, len(waiting), tuple(failed_groups))
 
 
 def describe_choices(selection: Selection, cells: Sequence[Cell], tuning: Tuning) -> str:

@@ -171,9 +171,7 @@ def test_other_specifications_are_refused(spec):
 
 def test_unknown_names_get_the_nearest_ones():
     for name, near in [("lpfu", "lpflu"), ("gellu", "gelu"), ("leaky_gellu", "leaky_gelu")]:
-        with pytest.raises(
-            UnknownActivationError, match=rf"activation '{name}' is unknown; did you mean .*{near}"
-        ) as error:
+        with pytest.raises(UnknownActivationError, match=rf"activation '{name}' is unknown; .*{near}") as error:
             create_activation(name)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="lists all"):
@@ -237,7 +235,7 @@ def test_installed_packages(install):
     assert registry.describe_source("cubic") == f"of an installed package: {__name__}:Cubic"
     with pytest.raises(ValueError, match="'cubic' is taken"):
         register_activation("cubic")(Cubic)
-    with pytest.raises(UnknownActivationError, match="did you mean cubic"):
+    with pytest.raises(UnknownActivationError, match=r"nearest are cubic"):
         create_activation("cubik")
 
 

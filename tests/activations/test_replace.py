@@ -91,11 +91,11 @@ def test_dense_and_shuffle_blocks_are_named():
     assert [p.path for p in shuffle.placements if p.block != "shuffle"] == ["conv1.2", "conv5.2"]
 
 
-@pytest.mark.parametrize(("ema_in", "ema", "fixed"), [("residual", 6, 1), ("all", 7, 0), ("none", 0, 7)])
-def test_where_ema_slopes_stay(ema_in, ema, fixed):
+@pytest.mark.parametrize(("ema_scope", "ema", "fixed"), [("residual", 6, 1), ("all", 7, 0), ("none", 0, 7)])
+def test_where_ema_slopes_stay(ema_scope, ema, fixed):
     network = build_classifier("resnet8", 10)
     spec = {"class_path": "lpflu", "init_args": {"value": 0.03, "lower": 0.1, "upper": 0.3}}
-    report = replace_activations(network, spec, ema_in=ema_in)
+    report = replace_activations(network, spec, ema_scope=ema_scope)
     assert report.counts()["slopes"] == {k: v for k, v in {"ema": ema, "fixed": fixed}.items() if v}
     modules = [network.get_submodule(p.path) for p in report.placements]
     assert all(m.lower == 0.1 for m in modules)
@@ -173,8 +173,8 @@ def test_bad_arguments():
         replace_activations(nn.Linear(3, 3), "lpflu")
     with pytest.raises(UnknownActivationError, match="lpflu"):
         replace_activations(build_classifier("resnet8", 10), "lpflo")
-    with pytest.raises(ValueError, match="ema_in must be one of residual, all, none"):
-        replace_activations(build_classifier("resnet8", 10), "lpflu", ema_in="some")
+    with pytest.raises(ValueError, match="ema_scope must be one of residual, all, none"):
+        replace_activations(build_classifier("resnet8", 10), "lpflu", ema_scope="some")
 
 
 def test_the_report_can_be_stored_and_shown():

@@ -79,7 +79,7 @@ def test_missing_files_are_named_with_what_to_do(tmp_path):
 
 def test_root_one_folder_too_low(tmp_path):
     folder = cifar100(tmp_path)
-    with pytest.raises(UserError, match="one folder too low"):
+    with pytest.raises(UserError, match="one level too deep"):
         ready(CIFAR100, folder)
 
 

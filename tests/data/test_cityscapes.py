@@ -70,8 +70,8 @@ def test_own_table():
     [
         ("cityscapes34", "cityscapes34.*cityscapes19, cityscapes20"),
         ({"classes": {"a": 1, "b": [2, 1]}}, "b: the id 1 is given twice"),
-        ({"classes": {"a": 256}}, "256 is no label id"),
-        ({"classes": {"a": "road"}}, "is no label id"),
+        ({"classes": {"a": 256}}, "256 is not a valid label ID"),
+        ({"classes": {"a": "road"}}, "is not a valid label ID"),
         ({"classes": {}}, "must name 1 to"),
         ({"class": {"a": 1}}, "unknown key 'class'"),
     ],
@@ -223,7 +223,11 @@ def test_bad_files_stop_the_start(root, damage):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("..", "too high: .*pass that folder"), ("leftImg8bit", "too low"), ("leftImg8bit/train", "too low")],
+    [
+        ("..", "parent of the dataset folder .*pass that one"),
+        ("leftImg8bit", "too deep"),
+        ("leftImg8bit/train", "too deep"),
+    ],
 )
 def test_wrong_level_of_root(root, where, message):
     with pytest.raises(UserError, match=message) as error:

@@ -119,7 +119,7 @@ def test_hold_out_is_a_share_of_each_class_and_the_same_for_every_seed():
     held_out = []
     for seed in (0, 1):
         torch.manual_seed(3)
-        data = ready(hold_out=0.2, seed=seed)
+        data = ready(val_fraction=0.2, seed=seed)
         assert (data.train_size, len(data.val_set), data.test_size) == (24, 6, 9)
         assert torch.bincount(data.val_set.targets).tolist() == [2, 2, 2]
         held_out.append(data.val_set.images)
@@ -129,7 +129,8 @@ def test_hold_out_is_a_share_of_each_class_and_the_same_for_every_seed():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"hold_out": 1.0}, "hold_out"), ({"on_device": True, "num_workers": 2}, "on_device")]
+    ("settings", "message"),
+    [({"val_fraction": 1.0}, "val_fraction"), ({"on_device": True, "num_workers": 2}, "on_device")],
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(UserError, match=message):
@@ -138,7 +139,7 @@ def test_settings_out_of_range(settings, message):
 
 def test_hold_out_too_small_to_hold_anything():
     with pytest.raises(UserError, match="no image to validate on"):
-        ready(hold_out=0.01)
+        ready(val_fraction=0.01)
 
 
 def test_on_device_gives_the_same_batches():

@@ -255,7 +255,7 @@ LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</an
         (annotation_xml(object_xml(), "<object><name>dog</name></object>"), ["object 2 (dog)", "lacks bndbox"]),
         (annotation_xml(object_xml("dog", (1, 2, "three", 4))), ["object 1 (dog)", "bndbox/xmax is 'three'"]),
         (annotation_xml(object_xml("dog", (1, 2, 3, "nan"))), ["bndbox/ymax is 'nan'"]),
-        (annotation_xml(object_xml(), object_xml("dgo")), ["object 2 (dgo)", "data.classes", "did you mean dog?"]),
+        (annotation_xml(object_xml(), object_xml("dgo")), ["object 2 (dgo)", "data.classes", "nearest is dog"]),
         (annotation_xml(object_xml("")), ["object 1 (no name)"]),
         (ENTITIES, ["refused", "entities"]),
         (LAUGHS, ["refused", "entities"]),
@@ -285,9 +285,9 @@ def test_lists_are_checked(root):
 
 
 def test_the_expected_folder_is_named(root):
-    fails(root / "VOCdevkit", "too low", f"pass {root.resolve()},")
-    fails(root / "VOCdevkit" / "VOC2012", "too low", f"pass {root.resolve()},")
-    fails(root.parent, "too high", f"pass {root}")
+    fails(root / "VOCdevkit", "too deep", f"pass {root.resolve()},")
+    fails(root / "VOCdevkit" / "VOC2012", "too deep", f"pass {root.resolve()},")
+    fails(root.parent, "a parent of the dataset folder", f"pass {root}")
     (root.parent / "empty").mkdir()
     fails(root.parent / "empty", "no folder VOCdevkit", "VOC2012/Annotations")
     fails(root.parent / "nowhere", "nowhere")

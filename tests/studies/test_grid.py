@@ -6,7 +6,7 @@ import pytest
 from lpflu_bench.errors import UserError
 from lpflu_bench.records import config_hash
 from lpflu_bench.studies.grid import flatten, load_plan, make_plan, nest, select
-from lpflu_bench.studies.study_file import load_study, narrow
+from lpflu_bench.studies.study_file import apply_overrides, load_study
 from lpflu_bench.studies.tuning import describe_choices, select_cells
 
 STUDY = """
@@ -83,7 +83,7 @@ def test_every_cell_is_what_parsing_it_alone_gives(study):
 
 def test_a_new_function_or_seed_leaves_the_other_cells_as_they_are(study):
     before = {cell.hash for cell in make_plan(study, FakeResolver()).cells}
-    wider = narrow(study, settings=["activation=[relu, lpflu, gish]"], seeds="0-2")
+    wider = apply_overrides(study, settings=["activation=[relu, lpflu, gish]"], seeds="0-2")
     after = {cell.hash for cell in make_plan(wider, FakeResolver()).cells}
     assert before < after
     assert len(after) == 3 * 2 * 2 * 2 * 3
@@ -102,17 +102,19 @@ def test_an_invalid_value_is_found_and_named(study):
     with pytest.raises(UserError, match="activation = lpflu: no activation lpflu"):
         make_plan(study, resolver)
     with pytest.raises(UserError, match="unknown key 'nonsense'"):
-        make_plan(narrow(study, settings=["nonsense=1"]), FakeResolver())
+        make_plan(apply_overrides(study, settings=["nonsense=1"]), FakeResolver())
 
 
 def test_two_names_for_one_run_are_refused(study):
     with pytest.raises(UserError, match="are the same run"):
-        make_plan(narrow(study, settings=["epochs={a: {trainer.epochs: 1}, b: {trainer.epochs: 1}}"]), FakeResolver())
+        make_plan(
+            apply_overrides(study, settings=["epochs={a: {trainer.epochs: 1}, b: {trainer.epochs: 1}}"]), FakeResolver()
+        )
 
 
 def test_only_keeps_what_is_asked_for(study):
     plan = make_plan(study, FakeResolver())
-    kept = select(plan, narrow(study, only=["activation=lpflu", "seed=1", "lr=small"]).only)
+    kept = select(plan, apply_overrides(study, only=["activation=lpflu", "seed=1", "lr=small"]).only)
     assert len(kept) == 4
     assert {(c.labels["activation"], c.labels["lr"], c.seed) for c in kept} == {("lpflu", "small", 1)}
     with pytest.raises(UserError, match="no such cell"):
@@ -149,9 +151,9 @@ def test_a_kept_plan_is_used_until_something_changes(study, tmp_path, monkeypatc
     assert len(made) == 1
     assert again.cells == first.cells
     assert again.config(again.cells[5]) == first.config(first.cells[5])
-    load_plan(narrow(study, only=["activation=relu"]), cache)
+    load_plan(apply_overrides(study, only=["activation=relu"]), cache)
     assert len(made) == 1  # --only needs no other plan
-    load_plan(narrow(study, seeds="5"), cache)
+    load_plan(apply_overrides(study, seeds="5"), cache)
     assert len(made) == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lpflu_bench.callbacks.step_seed import StepSeed
-from lpflu_bench.paths import shipped_path
+from lpflu_bench.paths import resource_path
 from lpflu_bench.records import config_hash, read_record
 from lpflu_bench.studies.cell import Job, run_job
 from lpflu_bench.studies.resolve import Resolver
@@ -22,7 +22,7 @@ EPOCHS, STEPS = 3, 4
 def config():
     """A small task with everything that draws: dropout, augmentation, order, slopes; Adam with a schedule."""
     return Resolver().resolve(
-        [str(shipped_path("tasks/demo/classification.yaml"))],
+        [str(resource_path("tasks/demo/classification.yaml"))],
         {
             "model.network": "mobilenet_v3_small",
             "model.activation": "lpflu",
@@ -39,7 +39,7 @@ def config():
 
 # Forking this process fails once another test has started autograd's threads; a fork server has imported torch and no more.
 CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["lpflu_bench.commands.lightning", "lpflu_bench.studies.cell"])
+CHILDREN.set_forkserver_preload(["lpflu_bench.training.lightning_cli", "lpflu_bench.studies.cell"])
 
 
 def child(config, folder, kill_at):

@@ -114,8 +114,8 @@ def test_a_cell_of_another_process_is_left_to_it(store, tmp_path):
     assert other.claim(cell(1).hash)
     summary, _ = study_run(store, ["ok", "ok"])
     assert statuses(store) == {0: "finished"}
-    assert list(summary.elsewhere) == [cell(1)]
-    assert summary.elsewhere[cell(1)].pid == os.getpid()
+    assert list(summary.claimed_elsewhere) == [cell(1)]
+    assert summary.claimed_elsewhere[cell(1)].pid == os.getpid()
 
 
 SCRIPT = """
@@ -178,7 +178,7 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_notes_it(store):
     assert _gone(worker)
     study_run(store, ["ok"])
     record = store.record(cell(0).hash)
-    assert [a["outcome"] for a in record["attempts"]] == ["cut off", "finished"]
+    assert [a["outcome"] for a in record["attempts"]] == ["interrupted", "finished"]
 
 
 def _interruptible():

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
+from lpflu_bench.paths import resource_path
 from lpflu_bench.studies.grid import make_plan
 from lpflu_bench.studies.resolve import Resolver
-from lpflu_bench.studies.study_file import load_study, narrow
+from lpflu_bench.studies.study_file import apply_overrides, load_study
 
-STUDIES = sorted(Path(shipped_path("configs/studies")).glob("*.yaml"))
+STUDIES = sorted(Path(resource_path("configs/studies")).glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def test_every_cell_of_a_shipped_study_is_valid(path, resolver):
     plan = make_plan(study, resolver)
     assert len({cell.hash for cell in plan.cells}) == len(plan.cells)
     if study.published:
-        assert shipped_path(f"results/published/{study.published}.csv").exists()
+        assert resource_path(f"results/published/{study.published}.csv").exists()
 
 
 def test_a_composed_configuration_is_the_parsed_one(resolver):
-    study = load_study(Path(shipped_path("configs/studies/table1.yaml")))
+    study = load_study(Path(resource_path("configs/studies/table1.yaml")))
     plan = make_plan(study, resolver)
     cell = next(c for c in plan.cells if (c.labels["activation"], c.labels["optimizer"], c.seed) == ("lpflu", "sgd", 2))
     alone = resolver.resolve([*study.bases, "configs/sgd.yaml"], {"model.activation": "lpflu", "seed_everything": 2})
@@ -45,7 +45,7 @@ def test_a_composed_configuration_is_the_parsed_one(resolver):
     ],
 )
 def test_an_invalid_cell_is_found_in_the_plan(setting, expected, resolver):
-    study = narrow(load_study(Path(shipped_path("configs/studies/table4.yaml"))), settings=[setting])
+    study = apply_overrides(load_study(Path(resource_path("configs/studies/table4.yaml"))), settings=[setting])
     with pytest.raises(UserError, match=expected) as caught:
         make_plan(study, resolver)
     assert "\n" not in str(caught.value)

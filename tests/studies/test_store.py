@@ -111,7 +111,7 @@ def test_attempts_tell_the_whole_story(stores):
     store.start_attempt(CELL)
     attempts = store.end_attempt(CELL, "finished")
     assert [(a["outcome"], a["error"]) for a in attempts] == [
-        ("cut off", None),
+        ("interrupted", None),
         ("failed", "broken"),
         ("finished", None),
     ]

@@ -1,7 +1,7 @@
 import pytest
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.study_file import find_study, load_study, narrow, overlaps, parse_seeds
+from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study, overlaps, parse_seeds
 
 TEXT = """
 title: T
@@ -47,7 +47,7 @@ def test_reads_lists_and_named_values(tmp_path):
         ("  activation: [relu, lpflu]\n", "", "an axis 'activation' is needed"),
         ("    off: {}", "    off: 3", "axes.noise.off: must set configuration keys"),
         ("base: tasks/x.yaml\n", "", "missing: base"),
-        ("title: T", "title: [", "no valid YAML"),
+        ("title: T", "title: [", "invalid YAML"),
         ("  noise:", "  seed:", "an axis cannot be called 'seed'"),
         ("seeds: [0, 1]", "tune: {axis: {a: [1]}, sets: {}}", "tune: unknown key 'sets'; the nearest"),
         ("seeds: [0, 1]", "tune: {axis: {a: [1]}, metric: x}", "tune.metric: 'x' is not among"),
@@ -64,11 +64,11 @@ def test_errors_are_one_line_with_file_and_key(tmp_path, old, new, expected):
 
 def test_narrow_sets_keys_replaces_axes_and_seeds(tmp_path):
     study = load(tmp_path)
-    changed = narrow(study, settings=["trainer.max_epochs=3", "activation=[relu, my.Fn]"], seeds="0-2,7")
+    changed = apply_overrides(study, settings=["trainer.max_epochs=3", "activation=[relu, my.Fn]"], seeds="0-2,7")
     assert changed.settings == {"trainer.max_epochs": 3}
     assert [v.label for v in changed.axis("activation").values] == ["relu", "my.Fn"]
     assert changed.seeds == (0, 1, 2, 7)
-    assert narrow(study, only=["activation=lpflu"]).only == {"activation": ("lpflu",)}
+    assert apply_overrides(study, only=["activation=lpflu"]).only == {"activation": ("lpflu",)}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_narrow_sets_keys_replaces_axes_and_seeds(tmp_path):
 )
 def test_narrow_refuses(tmp_path, options, expected):
     with pytest.raises(UserError, match=expected):
-        narrow(load(tmp_path), **options)
+        apply_overrides(load(tmp_path), **options)
 
 
 def test_keys_overlap_whatever_is_left_out():

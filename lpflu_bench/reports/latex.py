@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from lpflu_bench.studies.report_spec import ReportSpec
-from lpflu_bench.studies.results import Block
-from lpflu_bench.studies.runs import place_text
-from lpflu_bench.studies.tables import COMPARISON_HEAD, Cell, comparison_line, overviews
-from lpflu_bench.studies.wording import weights_text
+from lpflu_bench.reports.results import Block
+from lpflu_bench.reports.runs import place_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.reports.tables import COMPARISON_HEAD, Cell, comparison_line, overviews
+from lpflu_bench.reports.wording import weights_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from lpflu_bench.studies import statistics
-from lpflu_bench.studies.published import PaperComparison
-from lpflu_bench.studies.report_spec import ReportSpec
-from lpflu_bench.studies.results import Block
-from lpflu_bench.studies.runs import Runs, place_text
-from lpflu_bench.studies.tables import COMPARISON_HEAD, PAPER_HEAD, comparison_line, overviews, paper_lines
-from lpflu_bench.studies.wording import (
+from lpflu_bench.reports import statistics
+from lpflu_bench.reports.published import PaperComparison
+from lpflu_bench.reports.results import Block
+from lpflu_bench.reports.runs import Runs, place_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.reports.tables import COMPARISON_HEAD, PAPER_HEAD, comparison_line, overviews, paper_lines
+from lpflu_bench.reports.wording import (
     PAPER_NOTE,
     gap_notes,
     method_notes,

@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 
-from lpflu_bench.studies.report_spec import Metric, ReportSpec
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.scores import Score
 
 FUNCTIONS = ["relu", "mish", "pflu", "smu", "gish", "lpflu"]
-TOP1, TOP5 = Metric("top1_error"), Metric("top5_error")
+TOP1, TOP5 = Score("top1_error", "lower"), Score("top5_error", "lower")
 EFFECTS = {"relu": 1.4, "mish": 0.4, "pflu": 0.1, "smu": 0.5, "gish": 1.5, "lpflu": 0.0}
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from lpflu_bench.studies import statistics
-from lpflu_bench.studies.published import Ordering
-from lpflu_bench.studies.report_spec import ReportSpec
-from lpflu_bench.studies.results import Block, Row
-from lpflu_bench.studies.runs import Runs, place_text
+from lpflu_bench.reports import statistics
+from lpflu_bench.reports.published import Ordering
+from lpflu_bench.reports.results import Block, Row
+from lpflu_bench.reports.runs import Runs, place_text
+from lpflu_bench.reports.spec import ReportSpec
 
 PAPER_NOTE = (
     "Interval: where one further run is expected, from the spread over seeds; for a single run the binomial interval "

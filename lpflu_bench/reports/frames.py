@@ -1,4 +1,4 @@
-"""Records as a table: one row a run, nested keys as dotted columns."""
+"""Records as a table: one row per run, nested keys as dotted columns."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _MIDDLE = [
 ]
 _GROUPS = ["cell", "metrics", "", "train", "test", "activation_settings", "placement", "diagnostics", "config"]
 _LAST = ["config_hash", "environment", "started_at", "finished_at", "failed_at", "error", "schema"]
-_LEAVES = {str, int, float, bool, type(None)}
+_SCALAR_TYPES = {str, int, float, bool, type(None)}
 _LEFT_OUT = {"curve", "placement.layers", "diagnostics.layers", "metrics_averaged"}
 
 
@@ -33,7 +33,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     def visit(mapping: Mapping[str, Any], prefix: str) -> None:
         for key, value in mapping.items():
             path = f"{prefix}{key}"
-            if type(value) not in _LEAVES:  # a large study has millions of leaves: one look at each
+            if type(value) not in _SCALAR_TYPES:  # a large study has millions of leaves: one look at each
                 if path in _LEFT_OUT:
                     continue
                 if isinstance(value, Mapping):

@@ -16,10 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lpflu_bench.studies.report_spec import Metric, ReportSpec, setting_text
-from lpflu_bench.studies.results import Block
-from lpflu_bench.studies.runs import Runs, metric_value, place_text
-from lpflu_bench.studies.statistics import Ranks
+from lpflu_bench.reports.results import Block
+from lpflu_bench.reports.runs import Runs, metric_value, place_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.reports.statistics import Ranks
+from lpflu_bench.scores import Score
+from lpflu_bench.text import setting_text
 
 INK = "#3c4043"
 """Colour of axes and text. The page replaces it by its own text colour, light or dark."""
@@ -124,7 +126,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1), handlelength=2.2)
 
 
-def _curve_keys(records: Sequence[Any], metric: Metric) -> tuple[str, str] | None:
+def _curve_keys(records: Sequence[Any], metric: Score) -> tuple[str, str] | None:
     """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss.
 
     One epoch's value is no curve.
@@ -260,7 +262,7 @@ def _costs(spec: ReportSpec, runs: Runs, blocks: Sequence[Block]) -> Iterator[Dr
             axes.errorbar(
                 speed.mean(), score.mean(), bars[1], bars[0], label=activation, markersize=6, elinewidth=1, **look
             )
-        axes.set(xlabel="training images a second", ylabel=block.metric.title)
+        axes.set(xlabel="training throughput (images/s)", ylabel=block.metric.title)
         axes.margins(0.12)
         _legend(figure, axes)
         where = place_text(spec, block.place)

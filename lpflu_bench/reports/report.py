@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lpflu_bench.studies import figures, latex, markdown, page
-from lpflu_bench.studies.cells import flat_frame, flatten
-from lpflu_bench.studies.published import compare_with_paper, published_frame
-from lpflu_bench.studies.report_spec import Metric, ReportSpec
-from lpflu_bench.studies.results import result_blocks, results_frame, study_ranks
-from lpflu_bench.studies.runs import collect
+from lpflu_bench.reports import figures, latex, markdown, page
+from lpflu_bench.reports.frames import flat_frame, flatten
+from lpflu_bench.reports.published import compare_with_paper, published_frame
+from lpflu_bench.reports.results import result_blocks, results_frame, study_ranks
+from lpflu_bench.reports.runs import collect
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.scores import Score
 
-__all__ = ["Metric", "ReportSpec", "write_report"]
+__all__ = ["ReportSpec", "Score", "write_report"]
 
 
 def write_report(study: ReportSpec, records: Sequence[Mapping[str, Any]], out: Path) -> None:
     """Write the report of a study into a folder; the same records give the same bytes.
 
-    Files: ``cells.csv`` (one row a run, everything recorded), ``table.csv`` (one row a function, place and metric),
+    Files: ``cells.csv`` (one row per run, everything recorded), ``table.csv`` (one row per function, place and metric),
     ``table.md``, ``table.tex``, ``published.csv`` (only with a published table), ``figures/*.png`` and ``*.svg``, and
     ``index.html``, which needs none of the others.
 

@@ -53,7 +53,7 @@ _SUBCLASSES: dict[type[nn.Module], tuple[type[nn.Module], tuple[str, ...]]] = {
 }
 
 
-def give_each_place_its_own_module(network: nn.Module) -> None:
+def unshare_activations(network: nn.Module) -> None:
     """Turn torchvision's modules of that kind into the subclasses above, in place; weights and results stay."""
     for module in network.modules():
         # Exactly these classes: a subclass may have a forward of its own.

@@ -24,12 +24,12 @@ from lpflu_bench.callbacks.record import RunRecord
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
-from lpflu_bench.commands.config_errors import one_line
-from lpflu_bench.commands.trained_config import refuse_contradiction, trained_config
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.paths import shipped_path
+from lpflu_bench.paths import resource_path
 from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.training.config_errors import one_line
+from lpflu_bench.training.trained_config import refuse_contradiction, trained_config
 
 CHECKPOINTS = "checkpoints"
 
@@ -113,7 +113,8 @@ class BenchCLI(LightningCLI):
         if checkpoint is None:
             if command != "fit":
                 raise UserError(
-                    f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): untrained weights score nothing"
+                    f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): "
+                    "refusing to evaluate untrained weights"
                 )
             self._refuse_to_overwrite()
         else:
@@ -139,7 +140,7 @@ class BenchCLI(LightningCLI):
         record = self.run_dir / FILE_NAME
         if checkpoint.exists() or (record.exists() and read_record(record)["status"] != "failed"):
             raise UserError(
-                f"{self.run_dir} already holds a run: go on with it (--ckpt_path last), or name another --run_dir"
+                f"{self.run_dir} already holds a run: resume it (--ckpt_path last), or name another --run_dir"
             )
 
     # --- building ----------------------------------------------------------------------------------------------------
@@ -172,7 +173,8 @@ class BenchCLI(LightningCLI):
         asked = str(settings.get("precision"))
         if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":
             raise UserError(
-                f"--trainer.precision {asked} cannot be had here, Lightning would run {trainer.precision} in its place; "
+                f"--trainer.precision {asked} is not supported on this device, Lightning would run "
+                f"{trainer.precision} in its place; "
                 f"pass --trainer.precision {trainer.precision}, or run on a GPU"
             )
         if trainer.is_global_zero:
@@ -286,14 +288,14 @@ def quiet() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 
-def _with_shipped_configs(arguments: list[str]) -> list[str]:
+def _with_resource_configs(arguments: list[str]) -> list[str]:
     """Look up a configuration file that is not here among those that travel with the package."""
     found = list(arguments)
     for i, argument in enumerate(found):
         if argument in ("-c", "--config") and i + 1 < len(found):
-            found[i + 1] = str(shipped_path(found[i + 1]))
+            found[i + 1] = str(resource_path(found[i + 1]))
         elif argument.startswith("--config="):
-            found[i] = f"--config={shipped_path(argument.removeprefix('--config='))}"
+            found[i] = f"--config={resource_path(argument.removeprefix('--config='))}"
     return found
 
 
@@ -302,7 +304,7 @@ def run(arguments: list[str]) -> int:
     quiet()
     sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
     try:
-        BenchCLI(_with_shipped_configs(arguments))
+        BenchCLI(_with_resource_configs(arguments))
     except LossNotFiniteError as error:
         raise UserError(str(error)) from error
     return 0

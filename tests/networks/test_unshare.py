@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.classifiers import build_classifier
 from lpflu_bench.networks.dry_run import dry_run, functional_activations, require_activation_modules
-from lpflu_bench.networks.own_modules import give_each_place_its_own_module
+from lpflu_bench.networks.unshare import unshare_activations
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_results_stay_and_every_place_has_its_module(make, places):
     torch.manual_seed(0)
     original = make()
     changed = copy.deepcopy(original)
-    give_each_place_its_own_module(changed)
+    unshare_activations(changed)
     channels = next(original.parameters()).shape[1]
     images = torch.randn(2, channels, 64, 64)
     assert torch.equal(original(images), changed(images))

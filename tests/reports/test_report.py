@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from synthetic_records import FUNCTIONS, TOP1, grid, record, spec
 
-from lpflu_bench.studies import figures
-from lpflu_bench.studies.report import write_report
-from lpflu_bench.studies.results import result_blocks, study_ranks
-from lpflu_bench.studies.runs import collect
+from lpflu_bench.reports import figures
+from lpflu_bench.reports.report import write_report
+from lpflu_bench.reports.results import result_blocks, study_ranks
+from lpflu_bench.reports.runs import collect
 
 
 class Page(html.parser.HTMLParser):

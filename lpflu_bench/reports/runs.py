@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lpflu_bench.studies.report_spec import ReportSpec, setting_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.text import setting_text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from lpflu_bench.studies import statistics as st
+from lpflu_bench.reports import statistics as st
 
 OURS = [31.1, 30.8, 31.6, 31.0, 31.3]
 THEIRS = [31.9, 31.2, 31.8, 31.7, 31.5]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lpflu_bench.studies.published import BlockComparison
-from lpflu_bench.studies.report_spec import ReportSpec
-from lpflu_bench.studies.results import Block, Row
-from lpflu_bench.studies.wording import interval_text, mean_text, number, p_text, share_text, weights_text
+from lpflu_bench.reports.published import BlockComparison
+from lpflu_bench.reports.results import Block, Row
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.reports.wording import interval_text, mean_text, number, p_text, share_text, weights_text
 
 _MAX_COLUMNS = 6
 _MAX_FUNCTIONS_ACROSS = 8

@@ -11,11 +11,12 @@ import pandas as pd
 from scipy import stats
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import shipped_path
-from lpflu_bench.studies import statistics
-from lpflu_bench.studies.report_spec import ReportSpec, setting_text
-from lpflu_bench.studies.results import Block, binomial_samples
-from lpflu_bench.studies.runs import Place, Runs, place_text
+from lpflu_bench.paths import resource_path
+from lpflu_bench.reports import statistics
+from lpflu_bench.reports.results import Block, binomial_samples
+from lpflu_bench.reports.runs import Place, Runs, place_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.text import setting_text
 
 EPOCHS = 80
 """What the paper trained every network for."""
@@ -99,9 +100,9 @@ def load_published(table: str) -> pd.DataFrame:
         Text columns (``table``, ``task``, ``network``, settings, ``activation``, ``metric``) and a float ``value``.
 
     Raises:
-        UserError: there is no such table, or it lacks a column or has a value that is no number.
+        UserError: there is no such table, or it lacks a column or has a value that is not a number.
     """
-    path = Path(table) if table.endswith(".csv") else shipped_path("results/published") / f"{table}.csv"
+    path = Path(table) if table.endswith(".csv") else resource_path("results/published") / f"{table}.csv"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv"))) or "none"
         raise UserError(f"there is no published table {path}; in that folder: {known}")
@@ -111,7 +112,7 @@ def load_published(table: str) -> pd.DataFrame:
     try:
         frame["value"] = frame["value"].astype(float)
     except ValueError as error:
-        raise UserError(f"{path}: a value is no number ({error})") from error
+        raise UserError(f"{path}: a value is not a number ({error})") from error
     return frame
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.studies.grid import FINAL, TUNE, Cell
-from lpflu_bench.studies.report_spec import ReportSpec
 from lpflu_bench.studies.study_file import Study
 from lpflu_bench.studies.tuning import Selection, describe_choices, validation_scores
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lpflu_bench.studies import statistics
-from lpflu_bench.studies.report_spec import Metric, ReportSpec
-from lpflu_bench.studies.runs import Place, Runs, metric_value
+from lpflu_bench.reports import statistics
+from lpflu_bench.reports.runs import Place, Runs, metric_value
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.scores import Score
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Block:
 
     place: Place
     weights: str
-    metric: Metric
+    metric: Score
     main: bool
     rows: tuple[Row, ...]
     best: str | None
@@ -102,7 +103,7 @@ def result_blocks(spec: ReportSpec, runs: Runs) -> list[Block]:
     return blocks
 
 
-def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Metric, *, main: bool) -> Block:
+def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Score, *, main: bool) -> Block:
     scores: dict[str, dict[int, float]] = {}
     lost: dict[str, list[int]] = {}
     samples: set[int | None] = set()

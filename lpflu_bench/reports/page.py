@@ -10,15 +10,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from lpflu_bench.studies import wording
-from lpflu_bench.studies.cells import flatten
-from lpflu_bench.studies.figures import INK, MAX_PLACES, MAX_SWEEPS, Drawing
-from lpflu_bench.studies.published import PaperComparison
-from lpflu_bench.studies.report_spec import ReportSpec, setting_text
-from lpflu_bench.studies.results import Block, Row
-from lpflu_bench.studies.runs import Place, Runs, cell_of, metric_value, place_text
-from lpflu_bench.studies.statistics import Ranks
-from lpflu_bench.studies.tables import PAPER_HEAD, overviews, paper_lines
+from lpflu_bench.reports import wording
+from lpflu_bench.reports.figures import INK, MAX_PLACES, MAX_SWEEPS, Drawing
+from lpflu_bench.reports.frames import flatten
+from lpflu_bench.reports.published import PaperComparison
+from lpflu_bench.reports.results import Block, Row
+from lpflu_bench.reports.runs import Place, Runs, cell_of, metric_value, place_text
+from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.reports.statistics import Ranks
+from lpflu_bench.reports.tables import PAPER_HEAD, overviews, paper_lines
+from lpflu_bench.text import duration, setting_text
 
 _KINDS = {"sweep": "Swept settings", "curves": "Training curves", "cost": "Accuracy against cost"}
 _NOT_CONFIG = ("cell.", "metrics.", "error", "status", "schema")
@@ -111,18 +112,12 @@ def _facts(runs: Runs, cells: Sequence[Mapping[str, Any]]) -> list[tuple[str, st
         facts.append(("epochs", ", ".join(map(str, epochs))))
     seconds = sum(float((record.get("train") or {}).get("seconds") or 0) for record in finished)
     if seconds:
-        facts.append(("training time", _duration(seconds)))
+        facts.append(("training time", duration(seconds)))
     for key, name in (("device", "device"), ("torch", "torch"), ("commit", "commit")):
         found = sorted({str((cell.get("environment") or {}).get(key) or "") for cell in cells} - {""})
         if found:
             facts.append((name, ", ".join(text[:10] if key == "commit" else text for text in found[:3])))
     return facts
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _summary(spec: ReportSpec, block: Block) -> dict[str, Any]:
@@ -258,7 +253,7 @@ def _cells(spec: ReportSpec, cells: Sequence[Mapping[str, Any]]) -> dict[str, An
                 "numbers": [(value, wording.number(value)) for value in numbers]
                 + [
                     (speed, "–" if speed is None else f"{speed:.0f}"),
-                    (seconds, "–" if seconds is None else _duration(seconds)),
+                    (seconds, "–" if seconds is None else duration(seconds)),
                     (memory, "–" if memory is None else f"{memory:.0f}"),
                 ],
                 "status": str(cell.get("status")),

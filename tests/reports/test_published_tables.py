@@ -4,10 +4,10 @@ import pytest
 from synthetic_records import TOP1, record, spec
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.published import compare_with_paper, load_published, ordering, published_frame
-from lpflu_bench.studies.report_spec import Metric
-from lpflu_bench.studies.results import result_blocks
-from lpflu_bench.studies.runs import collect
+from lpflu_bench.reports.published import compare_with_paper, load_published, ordering, published_frame
+from lpflu_bench.reports.results import result_blocks
+from lpflu_bench.reports.runs import collect
+from lpflu_bench.scores import Score
 
 FUNCTIONS = ["relu", "mish", "pflu", "smu", "gish", "lpflu"]
 REGNET, B0 = "regnet_y_800mf", "efficientnet_b0"
@@ -81,7 +81,7 @@ def test_an_unknown_table_or_a_broken_file_is_said_in_one_line(tmp_path):
     with pytest.raises(UserError, match="lacks the column value"):
         load_published(str(path))
     path.write_text("table,task,network,activation,metric,value\n1,cifar100,,relu,top1_error,about 31\n")
-    with pytest.raises(UserError, match="no number"):
+    with pytest.raises(UserError, match="not a number"):
         load_published(str(path))
 
 
@@ -141,7 +141,7 @@ def test_networks_are_told_apart_by_axis_or_by_record():
     assert [item.cells[0].published for item in paper.blocks] == [32.15, 31.26]
     detection = record("lpflu", 0, 30.0, task="voc", network="ssdlite320_mobilenet_v3_large")
     detection |= {"kind": "detection", "metrics": {"map_50": 37.0}}
-    _, paper = compared([detection], published="table5", metrics=(Metric("map_50", "higher"),))
+    _, paper = compared([detection], published="table5", metrics=(Score("map_50", "higher"),))
     assert paper.blocks[0].cells[0].published == 37.8
     assert paper.blocks[0].cells[0].interval is None  # one run, and mAP is no share of independent samples
     assert paper.blocks[0].ordering is None

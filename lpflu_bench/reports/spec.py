@@ -1,44 +1,10 @@
 """What a report is about: the metrics, the axes and the reference function."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-_LABELS = {
-    "top1_error": "top-1 error",
-    "top5_error": "top-5 error",
-    "map": "mAP",
-    "map_50": "mAP@50",
-    "map_75": "mAP@75",
-    "miou": "mIoU",
-    "miou_19": "mIoU (19 classes)",
-    "pixel_accuracy": "pixel accuracy",
-}
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number of the record's ``metrics``, and which way is better."""
-
-    name: str
-    direction: Literal["lower", "higher"] = "lower"
-    unit: str = "%"
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether a smaller value is a better one."""
-        return self.direction == "lower"
-
-    @property
-    def label(self) -> str:
-        """The name as people write it, such as ``top-1 error``."""
-        return _LABELS.get(self.name, self.name.replace("_", " "))
-
-    @property
-    def title(self) -> str:
-        """Label and unit, for axes and table heads."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+from lpflu_bench.scores import Score
 
 
 @dataclass(frozen=True)
@@ -64,19 +30,8 @@ class ReportSpec:
     title: str
     description: str
     reference: str
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Score, ...]
     axes: tuple[str, ...] = ()
     published: str | None = None
     planned: tuple[Mapping[str, Any], ...] = ()
     confidence: float = 0.95
-
-
-def setting_text(value: Any) -> str:
-    """Return an axis value as it is printed (YAML's ``on`` and ``off`` arrive as booleans)."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, str):
-        return value
-    return "none" if value is None else json.dumps(value, sort_keys=True, default=str)

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from synthetic_records import EFFECTS, FUNCTIONS, TOP1, TOP5, grid, record, spec
 
-from lpflu_bench.studies.latex import latex, latex_escape
-from lpflu_bench.studies.markdown import markdown
-from lpflu_bench.studies.report_spec import Metric, setting_text
-from lpflu_bench.studies.results import result_blocks, results_frame, study_ranks
-from lpflu_bench.studies.runs import collect
-from lpflu_bench.studies.statistics import Ranks
-from lpflu_bench.studies.tables import overviews
-from lpflu_bench.studies.wording import gap_notes, method_notes, number, p_text
+from lpflu_bench.reports.latex import latex, latex_escape
+from lpflu_bench.reports.markdown import markdown
+from lpflu_bench.reports.results import result_blocks, results_frame, study_ranks
+from lpflu_bench.reports.runs import collect
+from lpflu_bench.reports.statistics import Ranks
+from lpflu_bench.reports.tables import overviews
+from lpflu_bench.reports.wording import gap_notes, method_notes, number, p_text
+from lpflu_bench.scores import Score
+from lpflu_bench.text import setting_text
 
 
 def analysed(records, axes=(), **changes):
@@ -61,7 +62,7 @@ def test_holm_is_over_the_functions_of_a_column():
 
 
 def test_higher_is_better_turns_verdicts_around():
-    _, _, blocks = analysed(grid(6, 0.05), metrics=(Metric("top1_error", "higher"),))
+    _, _, blocks = analysed(grid(6, 0.05), metrics=(Score("top1_error", "higher"),))
     assert row(blocks[0], "relu").verdict == "better"
 
 
@@ -128,7 +129,7 @@ def test_single_runs_of_a_classifier_have_a_binomial_interval_others_none():
     detection = [
         record(name, 0, 30.0, task="voc") | {"kind": "detection", "metrics": {"map": 20.0}} for name in FUNCTIONS
     ]
-    study, _, blocks = analysed(detection, metrics=(Metric("map", "higher"),))
+    study, _, blocks = analysed(detection, metrics=(Score("map", "higher"),))
     assert row(blocks[0], "relu").paired.interval is None
     assert any("Single runs of mAP have no interval" in note for note in method_notes(study, blocks))
 
@@ -149,7 +150,7 @@ def test_averaged_weights_are_rows_of_their_own():
 def test_each_task_shows_its_own_metrics_and_main_metric():
     records = grid(3)
     records += [record(n, s, 0, task="voc") | {"metrics": {"map": 20.0 + s}} for n in FUNCTIONS for s in range(3)]
-    _, _, blocks = analysed(records, metrics=(TOP1, TOP5, Metric("map", "higher")))
+    _, _, blocks = analysed(records, metrics=(TOP1, TOP5, Score("map", "higher")))
     assert [(b.place.task, b.metric.name, b.main) for b in blocks] == [
         ("cifar100", "top1_error", True),
         ("cifar100", "top5_error", False),

@@ -1,11 +1,11 @@
 """Turn jsonargparse's page of error into one line with the nearest key."""
 
-import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
 from typing import Any
+
+from lpflu_bench.text import nearest
 
 
 def _parameters(class_path: str) -> set[str]:
@@ -22,11 +22,6 @@ def _parameters(class_path: str) -> set[str]:
         for parameter in inspect.signature(vars(base)["__init__"]).parameters
         if parameter not in ("self", "args", "kwargs")
     }
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(key, list(known), n=3, cutoff=0.5)
-    return f"; the nearest are {', '.join(close)}" if close else ""
 
 
 def _keys(parser: Any) -> set[str]:
@@ -52,7 +47,7 @@ def one_line(message: str, parser: Any) -> str:
         if match := re.search(pattern, text):
             known = _keys(parser).union(*(_parameters(path) for path in re.findall(r"class_path '([^']+)'", text)))
             where = f" in {section}" if section else ""
-            return f"unknown key '{match[1]}'{where}{_nearest(match[1], known)}"
+            return f"unknown key '{match[1]}'{where}{nearest(match[1], known)}"
     lines = [line.strip(" -\t") for line in text.splitlines() if line.strip()]
     useful = [
         line

@@ -3,7 +3,7 @@ import json
 import pytest
 from synthetic_records import grid, record
 
-from lpflu_bench.studies.cells import cells_frame, flatten
+from lpflu_bench.reports.frames import cells_frame, flatten
 
 
 def test_flatten_dots_nested_keys_and_leaves_layer_tables_out():

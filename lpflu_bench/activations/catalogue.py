@@ -31,11 +31,20 @@ class Entry:
 
     def load(self) -> type[Any]:
         """Import and return the module class."""
-        module, _, attribute = self.target.partition(":")
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+        return load(self.target)
+
+
+def load(target: str) -> type[Any]:
+    """Import ``package.module:Class`` and return the class."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
 
 
 _HERE = "lpflu_bench.activations"
+
+LEAKY = f"{_HERE}.leaky:Leaky"
+"""What makes ``leaky_<name>`` of a smooth function; named here, as every module is, so that the registry imports none."""
+
 _PER_LAYER_OR_CHANNEL = "one per layer, or per channel (num_parameters)"
 
 ENTRIES: dict[str, Entry] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lpflu_bench.activations.catalogue import ENTRIES
+from lpflu_bench.activations.catalogue import ENTRIES, LEAKY, load
 from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
 
@@ -125,9 +125,7 @@ def _resolve(name: str) -> Callable[..., Any]:
         return _installed()[name].load()  # type: ignore[no-any-return]
     smooth = name.removeprefix("leaky_")
     if smooth != name and _can_be_leaky(smooth):
-        from lpflu_bench.activations.leaky import Leaky
-
-        return functools.partial(Leaky, smooth=smooth)
+        return functools.partial(load(LEAKY), smooth=smooth)
     names = list_activations()
     names += [f"leaky_{known}" for known in names if _can_be_leaky(known)]
     raise UnknownActivationError(

@@ -2,7 +2,6 @@
 
 import fnmatch
 import functools
-import importlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lpflu_bench.activations.catalogue import ENTRIES, LEAKY, load
 from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
+from lpflu_bench.user_code import import_object, is_import_path, object_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,16 +64,17 @@ def describe_source(name: str) -> str:
 
 def activation_name(spec: "str | Mapping[str, Any]") -> str:
     """Return the name of a configured function in folders and tables: its registry name, or its class in lower case."""
-    return spec if isinstance(spec, str) else str(spec["class_path"]).rsplit(".", 1)[-1].lower()
+    name = spec if isinstance(spec, str) else str(spec["class_path"])
+    return object_name(name).lower() if is_import_path(name) else name
 
 
 def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **settings: Any) -> "nn.Module":
     """Build a new activation module.
 
     Args:
-        spec: A name (``"lpflu"``, ``"leaky_gelu"``); a class path (``"torch.nn.Softplus"``); a mapping with
-            ``class_path`` (either of these) and, optionally, ``init_args``; an ``nn.Module`` class; or a function of a
-            tensor.
+        spec: A name (``"lpflu"``, ``"leaky_gelu"``); a class path (``"torch.nn.Softplus"``), which may lie in a file
+            of yours (``"my_functions.py:Bent"``); a mapping with ``class_path`` (any of these) and, optionally,
+            ``init_args``; an ``nn.Module`` class; or a function of a tensor.
         **settings: Arguments of the constructor (of the function, if it is one); they go before ``init_args``.
 
     Raises:
@@ -88,7 +89,7 @@ def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **se
         return create_activation(spec["class_path"], **{**(spec.get("init_args") or {}), **settings})
     constructor = spec
     if isinstance(spec, str):
-        constructor = _import(spec) if "." in spec else _resolve(spec)
+        constructor = _import(spec) if is_import_path(spec) else _resolve(spec)
 
     from torch import nn
 
@@ -140,13 +141,7 @@ def _can_be_leaky(name: str) -> bool:
 
 
 def _import(path: str) -> Callable[..., Any]:
-    module_name, _, attribute = path.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # it exists, and lacks something that it imports
-        raise UnknownActivationError(f"activation {path!r}: there is no module {error.name!r}") from None
-    if not hasattr(module, attribute):
-        raise UnknownActivationError(f"activation {path!r}: {module_name} has no {attribute!r}")
-    return getattr(module, attribute)  # type: ignore[no-any-return]
+        return import_object(path)  # type: ignore[no-any-return]
+    except UserError as error:
+        raise UnknownActivationError(f"activation {path!r}: {error}") from error

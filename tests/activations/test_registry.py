@@ -190,7 +190,7 @@ def test_unknown_class_paths():
 def test_a_module_that_lacks_its_own_dependency_says_so(tmp_path, monkeypatch):
     (tmp_path / "broken_activation_package.py").write_text("import surely_not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="surely_not_installed"):
+    with pytest.raises(UserError, match=r"No module named 'surely_not_installed' .*package\.py, line 1"):
         create_activation("broken_activation_package.Thing")
 
 

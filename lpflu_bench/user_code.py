@@ -1,0 +1,101 @@
+"""Classes and functions of the user's own, named in a configuration: ``my_functions.Bent`` or ``my_functions.py:Bent``."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.text import nearest
+
+
+def is_import_path(name: str) -> bool:
+    """Return whether ``name`` is a path of :func:`import_object` and not a plain registry name."""
+    return "." in name or ":" in name
+
+
+def object_name(path: str) -> str:
+    """Return the last part of an import path: ``Bent`` of ``my_functions.Bent`` and of ``my_functions.py:Bent``."""
+    return path.rpartition(":")[2].rpartition(".")[2]
+
+
+def import_object(path: str) -> Any:
+    """Import what a dotted path (``package.module.Name``) or a file (``folder/file.py:Name``) names.
+
+    Dotted paths are looked up in the current folder too, after everything installed: a file of the user's needs no
+    PYTHONPATH. A file is executed once per process, and may import the files beside it.
+
+    Raises:
+        UserError: there is no such file, module or name, or importing it fails (says in which line of which file).
+    """
+    place, separator, name = path.rpartition(":")
+    if not separator:
+        place, _, name = path.rpartition(".")
+        search_current_folder()
+        module = _import_module(place)
+    elif place.endswith(".py"):
+        module = _import_file(Path(place).expanduser().resolve())
+    else:
+        raise UserError(f"write FILE.py:NAME or package.module.NAME, not {path!r}")
+    if not hasattr(module, name):
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise UserError(f"{place} has no {name!r}{nearest(name, public)}")
+    return getattr(module, name)
+
+
+def search_current_folder() -> None:
+    """Let imports find the files of the current folder, after everything installed."""
+    _search(Path.cwd())
+
+
+def _search(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UserError(f"there is no module {error.name!r}, neither installed nor in {Path.cwd()}") from None
+        raise _failed(name, error) from error  # it exists, and lacks something that it imports
+    except Exception as error:
+        raise _failed(name, error) from error
+
+
+def _import_file(file: Path) -> ModuleType:
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    # A name of its own: a user's `functions.py` must not be confused with an installed module.
+    name = f"{file.stem}_{hashlib.blake2b(str(file).encode(), digest_size=4).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses and pickle look a class's module up there
+    _search(file.parent)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _failed(str(file), error) from error
+    return module
+
+
+def _failed(what: str, error: Exception) -> UserError:
+    if isinstance(error, SyntaxError):
+        where = f"{error.filename}, line {error.lineno}"
+    else:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.filename}, line {frame.lineno}"
+        if frame.filename.startswith("<"):  # inside Python's import machinery
+            where = what
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return UserError(f"importing {what} fails: {type(error).__name__}: {text} ({where})")

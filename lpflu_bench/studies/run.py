@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from lpflu_bench.records import FILE_NAME, SCHEMA, identity, read_record
 from lpflu_bench.studies.cell import RUNNER, Job, Outcome
-from lpflu_bench.studies.executors import Executor
+from lpflu_bench.studies.executors.base import Executor
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.store import Owner, Store
 

@@ -46,7 +46,7 @@ def test_cells_of_a_lost_node_are_run_again_on_another(cluster, tmp_path):
 
     the_cluster, nodes = cluster
     deadline = time.monotonic() + 60
-    executor = RayExecutor()
+    executor = RayExecutor(tmp_path)
     while executor.slots() < 4:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -37,7 +37,7 @@ def study_run(store, behaviours, executor=None, **settings):
     progress = Silent()
     run = StudyRun(
         store,
-        executor or LocalExecutor(),
+        executor or LocalExecutor(Path()),
         lambda cell: {"behaviour": behaviours[int(cell.hash, 16)]},
         progress,
         runner=RUNNER,
@@ -77,7 +77,7 @@ def test_what_would_fail_again_is_not_retried_and_accidents_are(store):
 
 
 def test_a_crash_is_retried_and_the_others_go_on(store):
-    executor = ProcessExecutor(workers=2)
+    executor = ProcessExecutor(Path(), workers=2)
     try:
         study_run(store, ["die-once", "ok", "die", "ok"], executor, retries=1)
     finally:
@@ -100,7 +100,7 @@ def test_limit_counts_cells_not_attempts(store):
 
 
 def test_a_record_of_another_configuration_is_refused(store):
-    run = StudyRun(store, LocalExecutor(), lambda cell: {}, Silent(), runner="test_run:other_record")
+    run = StudyRun(store, LocalExecutor(Path()), lambda cell: {}, Silent(), runner="test_run:other_record")
     summary = run.run([cell(0)])
     assert "the plan's 0000000000000000" in next(iter(summary.failed.values()))
 
@@ -128,7 +128,7 @@ from lpflu_bench.studies.machine import terminate_as_interrupt
 from lpflu_bench.studies.run import StudyRun
 from lpflu_bench.studies.store import Store
 with Store("s", Path({results!r}), Path({runs!r})) as store, terminate_as_interrupt():
-    executor = ProcessExecutor(workers=1)
+    executor = ProcessExecutor(Path(), workers=1)
     run = StudyRun(store, executor, lambda cell: {{"behaviour": {behaviour!r}}}, Silent(), runner=RUNNER)
     summary = run.run([cell(number) for number in range({count})])
     print(summary.interrupted, len(summary.finished), flush=True)

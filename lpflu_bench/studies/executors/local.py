@@ -1,16 +1,23 @@
 """One cell after another, in this process: for looking at what happens in a debugger."""
 
+from pathlib import Path
+from typing import ClassVar
+
 from lpflu_bench.studies.cell import Job, Outcome, run_job
+from lpflu_bench.studies.executors.base import TIME_LIMIT, Option
 
 
 class LocalExecutor:
     """Runs a job when it is polled.
 
     Args:
+        folder: not used.
         time_limit: seconds for each job.
     """
 
-    def __init__(self, time_limit: float | None = None) -> None:
+    options: ClassVar[tuple[Option, ...]] = (TIME_LIMIT,)
+
+    def __init__(self, folder: Path, time_limit: float | None = None) -> None:
         self._time_limit = time_limit
         self._job: Job | None = None
 

@@ -1,144 +1,71 @@
 """A pool of worker processes: several cells share the cores, or a GPU; one that dies takes its own cell alone."""
 
-import contextlib
-import json
-import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
-import time
-from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar
 
 from lpflu_bench.studies.cell import Job, Outcome
+from lpflu_bench.studies.executors.base import TIME_LIMIT, WORKERS, Option
+from lpflu_bench.studies.executors.worker_process import (
+    WorkerProcess,
+    usable_cores,
+    visible_devices,
+    worker_environment,
+)
 
 
-class _Worker:
-    """One place of the pool: a thread that talks to a process and replaces it when it dies."""
+class _Place:
+    """One place of the pool: a thread that waits for a worker process."""
 
-    def __init__(self, index: int, environment: dict[str, str], time_limit: float | None, done: "_Done") -> None:
-        self._environment = environment
-        self._time_limit = time_limit
+    def __init__(self, index: int, worker: WorkerProcess, done: "_Done") -> None:
+        self._worker = worker
         self._done = done
         self.jobs: queue.Queue[Job | None] = queue.Queue()
-        self._process: subprocess.Popen[str] | None = None
         self._closed = False
-        self._expired = False
         self._thread = threading.Thread(target=self._serve, name=f"cells-{index}", daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         while (job := self.jobs.get()) is not None:
-            outcome = self._run(job)
+            outcome = self._worker.run(job)
             if self._closed:
                 return
             self._done.put((self, job, outcome))
 
-    def _run(self, job: Job) -> Outcome:
-        start = time.monotonic()
-        self._expired = False
-        timer = None
-        try:
-            process = self._living()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            if self._time_limit is not None:
-                timer = threading.Timer(self._time_limit, self._expire)
-                timer.start()
-            process.stdin.write(json.dumps(asdict(job), default=str) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except OSError:  # it died before it could read the job
-            answer = ""
-        finally:
-            if timer is not None:
-                timer.cancel()
-                timer.join()  # or it might kill what the next job is given to
-        if answer.endswith("\n"):
-            return Outcome(**json.loads(answer))
-        seconds = time.monotonic() - start
-        cause = self._cause_of_death()
-        if self._expired:
-            cause = f"stopped at the time limit of {self._time_limit:g} s"
-        return Outcome(error=cause, seconds=seconds)
-
-    def _living(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "lpflu_bench.studies.executors.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C is ours to handle; killing takes its loaders' processes too
-            )
-        return self._process
-
-    def _cause_of_death(self) -> str:
-        assert self._process is not None
-        try:
-            status = self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:  # it closed its answers and lives on
-            self.kill()
-            return "the worker stopped answering"
-        if status == -signal.SIGKILL:
-            return "the worker was killed by SIGKILL (out of memory?)"
-        if status < 0:
-            return f"the worker was killed by {signal.Signals(-status).name}"
-        return f"the worker exited with status {status}"
-
-    def _expire(self) -> None:
-        self._expired = True
-        self.kill()
-
-    def kill(self) -> None:
-        process = self._process
-        if process is not None and process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
     def close(self) -> None:
         self._closed = True
-        self.kill()
+        self._worker.kill()
         self.jobs.put(None)
         self._thread.join(timeout=10)
 
 
-_Done = queue.Queue[tuple[_Worker, Job, Outcome]]
+_Done = queue.Queue[tuple[_Place, Job, Outcome]]
 
 
 class ProcessExecutor:
     """A pool of worker processes. The processor's threads are divided among them; GPUs are dealt out in turn.
 
     Args:
+        folder: not used.
         workers: cells at once.
         time_limit: seconds for each cell, after which its worker is killed.
     """
 
-    def __init__(self, workers: int, time_limit: float | None = None) -> None:
+    options: ClassVar[tuple[Option, ...]] = (WORKERS, TIME_LIMIT)
+
+    def __init__(self, folder: Path, workers: int = 1, time_limit: float | None = None) -> None:
         self._done: _Done = queue.Queue()
-        devices = _visible_devices()
-        self._workers = []
-        for index in range(workers):
-            threads = str(max(1, _cores() // workers))
-            environment = {
-                **os.environ,
-                "OMP_NUM_THREADS": threads,
-                "MKL_NUM_THREADS": threads,
-                "PYTHONUNBUFFERED": "1",
-            }
-            environment.pop("PL_GLOBAL_SEED", None)
-            if devices:
-                environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
-            self._workers.append(_Worker(index, environment, time_limit, self._done))
-        self._free = list(self._workers)
+        devices, cores = visible_devices(), usable_cores()
+        self._places = [
+            _Place(index, WorkerProcess(worker_environment(index, workers, cores, devices), time_limit), self._done)
+            for index in range(workers)
+        ]
+        self._free = list(self._places)
 
     def slots(self) -> int:
         """Return the number of workers."""
-        return len(self._workers)
+        return len(self._places)
 
     def submit(self, job: Job) -> None:
         """Give a job to a free worker."""
@@ -153,30 +80,11 @@ class ProcessExecutor:
                 ended.append(self._done.get_nowait())
         except queue.Empty:
             pass
-        for worker, _, _ in ended:
-            self._free.insert(0, worker)  # the one that has just worked has everything imported
+        for place, _, _ in ended:
+            self._free.insert(0, place)  # the one that has just worked has everything imported
         return [(job, outcome) for _, job, outcome in ended]
 
     def close(self) -> None:
         """Kill the workers."""
-        for worker in self._workers:
-            worker.close()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _visible_devices() -> list[str]:
-    """Return the GPUs that workers may use, without importing torch: the variable's, else what the driver lists."""
-    if (text := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [device for device in text.split(",") if device]
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return listed.stdout.split() if listed.returncode == 0 else []
+        for place in self._places:
+            place.close()

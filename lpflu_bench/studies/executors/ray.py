@@ -1,50 +1,54 @@
 """Cells as Ray tasks: on this machine or on a cluster."""
 
-import contextlib
 import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.cell import Job, Outcome, run_job
+from lpflu_bench.studies.cell import Job, Outcome
+from lpflu_bench.studies.executors.base import CPUS_PER_CELL, GPUS_PER_CELL, TIME_LIMIT, WORKERS, Option
+from lpflu_bench.studies.executors.worker_process import run_alone
 
 
-def _run_on_node(job: dict[str, Any]) -> dict[str, Any]:
-    """Run a job where Ray has put it; what it prints goes into its run folder."""
-    folder = Path(job["run_dir"])
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        (folder / "log.txt").open("a", encoding="utf-8") as log,
-        contextlib.redirect_stdout(log),
-        contextlib.redirect_stderr(log),
-    ):
-        return run_job(Job(**job)).as_dict()
+def _run_on_node(job: dict[str, Any], time_limit: float | None) -> dict[str, Any]:
+    """Run a job where Ray has put it; its time starts here, not in the queue."""
+    return run_alone(Job(**job), time_limit).as_dict()
 
 
 class RayExecutor:
     """Runs each cell as a Ray task; records come back to the one store by way of the task's result.
 
     A cell whose node went away is lost, not failed: it is submitted again, to another node. Where the nodes share the
-    file system of the run folders it goes on from its checkpoint there, else from the start.
+    file system of the run folders it resumes from its checkpoint there, else it restarts.
 
     Args:
+        folder: not used.
         address: of a cluster (``auto``, ``ray://...``, ``host:port``); None starts Ray on this machine.
-        num_cpus: processor threads of each cell.
-        num_gpus: GPUs of each cell, possibly a fraction.
+        cpus_per_cell: processor threads of each cell.
+        gpus_per_cell: GPUs of each cell, possibly a fraction.
         workers: at most so many cells at once; None for what the cluster's resources allow.
-        time_limit: seconds for each cell.
+        time_limit: seconds for each cell, from its start on a node.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
     """
 
+    options: ClassVar[tuple[Option, ...]] = (
+        WORKERS,
+        TIME_LIMIT,
+        CPUS_PER_CELL,
+        GPUS_PER_CELL,
+        Option("address", str, "of a running cluster; without it Ray starts on this machine"),
+    )
+
     def __init__(
         self,
+        folder: Path,
         address: str | None = None,
-        num_cpus: float = 1,
-        num_gpus: float = 0,
+        cpus_per_cell: float = 1,
+        gpus_per_cell: float = 0,
         workers: int | None = None,
         time_limit: float | None = None,
     ) -> None:
@@ -62,10 +66,10 @@ class RayExecutor:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 line = " ".join(str(error).split())
                 raise UserError(f"--address {address}: no Ray cluster answers there ({line[:200]})") from error
-        self._needs = {"CPU": num_cpus, "GPU": num_gpus}
+        self._needs = {"CPU": cpus_per_cell, "GPU": gpus_per_cell}
         self._workers = workers
         self._time_limit = time_limit
-        self._task = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_run_on_node)
+        self._task = ray.remote(num_cpus=cpus_per_cell, num_gpus=gpus_per_cell, max_retries=0)(_run_on_node)
         self._running: dict[Any, tuple[Job, float, frozenset[str]]] = {}
 
     def _living(self) -> list[dict[str, Any]]:
@@ -85,7 +89,7 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Give a job to the cluster."""
-        reference = self._task.options(name=job.name).remote(asdict(job))
+        reference = self._task.options(name=job.name).remote(asdict(job), self._time_limit)
         self._running[reference] = (job, time.monotonic(), self._nodes())
 
     def poll(self, timeout: float) -> list[tuple[Job, Outcome]]:
@@ -94,13 +98,7 @@ class RayExecutor:
             time.sleep(timeout)
             return []
         ready, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=timeout)
-        ended = [self._end(reference) for reference in ready]
-        for reference, (_, start, _) in list(self._running.items()):
-            if self._time_limit is not None and time.monotonic() - start > self._time_limit:
-                self._ray.cancel(reference, force=True)
-                job, _, _ = self._running.pop(reference)
-                ended.append((job, Outcome(error=f"stopped at the time limit of {self._time_limit:g} s")))
-        return ended
+        return [self._end(reference) for reference in ready]
 
     def _end(self, reference: Any) -> tuple[Job, Outcome]:
         job, start, nodes = self._running.pop(reference)

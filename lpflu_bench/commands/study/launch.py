@@ -1,0 +1,93 @@
+"""Run the cells that are not finished."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.errors import INTERRUPTED
+
+if TYPE_CHECKING:
+    from lpflu_bench.studies.run import Summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how, where and how many cells are run."""
+    from lpflu_bench.studies.executors import add_executor_arguments
+    from lpflu_bench.studies.executors.base import positive_int
+
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="maximum number of runs to start")
+    parser.add_argument("--retries", type=int, default=1, metavar="N", help="retries per crashed run (default: 1)")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
+    add_executor_arguments(parser)
+
+
+def execute(session: Session, args: argparse.Namespace) -> int:
+    """Run them, and say what is left."""
+    from lpflu_bench.studies.executors import given_options, make_executor
+    from lpflu_bench.studies.machine import check_roots, for_this_machine, terminate_as_interrupt
+    from lpflu_bench.studies.progress import Durations, StudyProgress
+    from lpflu_bench.studies.run import StudyRun, Summary
+
+    study, store = session.study, session.store
+    options = given_options(args)
+    if "address" not in options:
+        check_roots(session.plan, session.cells, session.roots)
+    records = store.summaries()
+    selection = session.selection(records)
+    if not _todo(selection.cells, records) and not selection.waiting:
+        say(f"{study.name}: all {len(selection.cells)} cells are finished")
+        say(f"next: lpflu-bench study report {args.study}")
+        return 0
+    executor = make_executor(args.executor, options, store.runs / args.executor)
+    done = sum(records.get(cell.hash, {}).get("status") == "finished" for cell in selection.cells)
+    total = len(selection.cells) + selection.waiting
+    progress = StudyProgress(total, done, [m.name for m in study.metrics], Durations(records.values()), store.run_dir)
+    runner = StudyRun(
+        store,
+        executor,
+        lambda cell: for_this_machine(session.plan.config(cell), session.roots),
+        progress,
+        retries=args.retries,
+        fail_fast=args.fail_fast,
+        limit=args.limit,
+    )
+    summary = Summary()
+    try:
+        with store, terminate_as_interrupt(), progress:
+            tried: set[str] = set()
+            while True:  # a study that tunes learns its final cells on the way
+                todo = [cell for cell in _todo(selection.cells, records) if cell.hash not in tried]
+                if not todo:
+                    break
+                tried |= {cell.hash for cell in todo}
+                summary = runner.run(todo)
+                if summary.interrupted or runner.stopped or summary.left:
+                    break
+                records = store.summaries()
+                selection = session.selection(records)
+    finally:
+        executor.close()
+    return _conclude(session, args, summary)
+
+
+def _todo(cells: "tuple[Any, ...]", records: dict[str, dict[str, Any]]) -> list[Any]:
+    return [cell for cell in cells if records.get(cell.hash, {}).get("status") != "finished"]
+
+
+def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") -> int:
+    records = session.store.summaries()
+    selection = session.selection(records)
+    left = len(_todo(selection.cells, records)) + selection.waiting
+    for cell, error in summary.failed.items():
+        say(f"failed: {cell}: {error}  (log: {session.store.run_dir(cell.hash) / 'log.txt'})")
+    for cell, owner in summary.claimed_elsewhere.items():
+        say(f"run elsewhere: {cell}: {owner or 'another process, finished meanwhile'}")
+    say(f"{session.study.name}: {len(summary.finished)} cells finished now, {left} left")
+    if summary.interrupted:
+        say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
+        return INTERRUPTED
+    if left:
+        say(f"re-run the same command to resume; `lpflu-bench study status {args.study}` shows what is left")
+    else:
+        say(f"next: lpflu-bench study report {args.study}")
+    return 1 if summary.failed else 0

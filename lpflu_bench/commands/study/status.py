@@ -1,0 +1,73 @@
+"""Show what is done, running, failed and pending."""
+
+import argparse
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from lpflu_bench.commands.study.session import Session, say
+
+if TYPE_CHECKING:
+    from lpflu_bench.studies.grid import Cell
+
+
+def execute(session: Session, args: argparse.Namespace) -> int:
+    """Print it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lpflu_bench.studies.progress import Durations, current_state
+    from lpflu_bench.text import duration, setting_text
+
+    store, study = session.store, session.study
+    records = store.summaries()
+    selection = session.selection(records)
+    running = store.running()
+    started = store.started()
+    states = {cell: _state(cell, records, running, started) for cell in selection.cells}
+    console = Console()
+    table = Table(title=study.title)
+    for name in ("task", "activation", "finished", "running", "failed", "interrupted", "pending"):
+        table.add_column(name, justify="left" if name in ("task", "activation") else "right")
+    groups: dict[tuple[str, str], Counter[str]] = {}
+    for cell, state in states.items():
+        key = (str(cell.labels["task"]), setting_text(cell.labels["activation"]))
+        groups.setdefault(key, Counter())[state] += 1
+    for (task, activation), counts in groups.items():
+        numbers = [str(counts[state] or "") for state in ("finished", "running", "failed", "interrupted", "pending")]
+        table.add_row(task, activation, *numbers)
+    console.print(table)
+    for cell, state in states.items():
+        if state == "running":
+            now = current_state(store.run_dir(cell.hash))
+            console.print(f"running: {cell}: {running[cell.hash]}" + (f", {now}" if now else ""), highlight=False)
+        elif state == "failed":
+            console.print(f"failed: {cell}: {records[cell.hash]['error']}", highlight=False, markup=False)
+    for group in selection.failed_groups:
+        console.print(f"nothing to choose from, every tuning run failed: {group}", highlight=False, markup=False)
+    counts = Counter(states.values())
+    left = [cell for cell, state in states.items() if state != "finished"]
+    text = ", ".join(
+        f"{counts[state]} {state}" for state in ("finished", "running", "failed", "interrupted", "pending")
+    )
+    say(
+        f"{len(states)} cells: {text}"
+        + (f"; {selection.waiting} more once tuning is done" if selection.waiting else "")
+    )
+    expected = Durations(records.values()).expect(left)
+    if left and expected is not None:
+        at_once = max(counts["running"], 1)
+        say(f"about {duration(expected / at_once)} left with {at_once} at once")
+    if orphaned_records := records.keys() - {cell.hash for cell in session.plan.cells}:
+        say(
+            f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
+        )
+    return 0
+
+
+def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any], started: set[str]) -> str:
+    status = records.get(cell.hash, {}).get("status")
+    if status == "finished":
+        return "finished"
+    if cell.hash in running:
+        return "running"
+    return str(status) if status else "interrupted" if cell.hash in started else "pending"

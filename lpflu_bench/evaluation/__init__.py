@@ -1,0 +1,1 @@
+"""What is done with a trained checkpoint: tests under corruption, noise and attack; export, quantisation, latency."""

@@ -1,0 +1,1 @@
+"""How functions are compared over a few paired seeds: intervals that hold together, and the verdicts that follow from them."""

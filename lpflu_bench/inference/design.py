@@ -1,0 +1,78 @@
+"""What a number of seeds can show, before they are run."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from lpflu_bench.inference.critical import half_widths, shared_variance
+from lpflu_bench.inference.rule import MIN_SEEDS, POWER
+
+MAX_SEEDS = 1000
+"""Above this many seeds the number wanted is not told exactly: nobody will run them."""
+_DRAWS = 4000
+
+
+@lru_cache(maxsize=512)
+def _simulated(n: int, family: int, level: float) -> tuple[float, float]:
+    """Return the two quantiles at :data:`POWER` that :class:`Design` reports, for differences with an sd of 1.
+
+    Equally noisy functions, judged by the rule itself (fixed seed). A function whose true difference is d is decided on
+    the right side if d exceeds half width - error of its mean: so a quantile of that is the detectable difference, and
+    a quantile of half width + |error| is the margin within which a function without a difference is found equivalent.
+    """
+    draws = max(1000, min(_DRAWS, 2_000_000 // (n * (family + 1))))
+    values = np.random.default_rng(2).standard_normal((draws, family + 1, n)) / np.sqrt(2)
+    differences = values[:, 1:] - values[:, :1]
+    variances = differences.var(axis=-1, ddof=1)
+    counts = np.full(family, n)
+    shared = shared_variance(variances, counts)
+    widths = half_widths(variances, counts, level=level, family=family, shared=shared, observed=family)
+    errors = differences.mean(axis=-1)
+    return float(np.quantile(widths - errors, POWER)), float(np.quantile(widths + np.abs(errors), POWER))
+
+
+def detectable_difference(sd: float, n: int, family: int, level: float) -> float:
+    """Return the true difference that n paired seeds decide on the right side with 80 % probability.
+
+    Args:
+        sd: standard deviation of a paired difference, in the score's unit.
+        n: paired seeds, at least 2.
+        family: comparisons with the reference.
+        level: of the study's rule.
+    """
+    return sd * _simulated(n, family, level)[0]
+
+
+def equivalence_margin(sd: float, n: int, family: int, level: float) -> float:
+    """Return the smallest margin within which n seeds find a function without a difference equivalent (80 %)."""
+    return sd * _simulated(n, family, level)[1]
+
+
+def seeds_wanted(sd: float, difference: float, family: int, level: float, *, equivalence: bool = False) -> int:
+    """Return the fewest seeds that decide a true difference of this size with 80 % probability.
+
+    Args:
+        sd: standard deviation of a paired difference.
+        difference: the smallest one that matters, above 0, in the same unit.
+        family: comparisons with the reference.
+        level: of the study's rule.
+        equivalence: instead, the fewest seeds that find no difference to be within a margin of this size.
+
+    Returns:
+        The number; ``MAX_SEEDS + 1`` for any larger one.
+    """
+    size = equivalence_margin if equivalence else detectable_difference
+    low, high = MIN_SEEDS - 1, MIN_SEEDS
+    while size(sd, high, family, level) > difference:
+        if high > MAX_SEEDS:
+            return MAX_SEEDS + 1
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(sd, middle, family, level) > difference else (low, middle)
+    return min(high, MAX_SEEDS + 1)
+
+
+def seeds_text(count: int) -> str:
+    """Return a number of seeds in words."""
+    return f"more than {MAX_SEEDS}" if count > MAX_SEEDS else str(count)

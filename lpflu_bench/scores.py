@@ -1,19 +1,8 @@
 """What a score is: declared once by the module that computes it, carried by the record, read by everything else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-_LABELS = {
-    "top1_error": "top-1 error",
-    "top5_error": "top-5 error",
-    "map": "mAP",
-    "map_50": "mAP@50",
-    "map_75": "mAP@75",
-    "miou": "mIoU",
-    "miou_19": "mIoU (19 classes)",
-    "pixel_accuracy": "pixel accuracy",
-}
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -31,14 +20,10 @@ class Score:
 
     name: str
     direction: Literal["lower", "higher"]
-    label: str = ""
+    label: str
     unit: str = "%"
     share: bool = False
     main: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", _LABELS.get(self.name, self.name.replace("_", " ")))
 
     @property
     def lower_is_better(self) -> bool:
@@ -52,6 +37,11 @@ class Score:
 
 
 def main_score(scores: Iterable[Score]) -> Score:
-    """Return the declared main score, which is exactly one."""
-    (main,) = (score for score in scores if score.main)
-    return main
+    """Return the declared main score; of several that were picked without it, the first."""
+    picked = tuple(scores)
+    return next((score for score in picked if score.main), picked[0])
+
+
+def recorded_scores(record: Mapping[str, Any]) -> dict[str, Score]:
+    """Return the scores that a record declares, by name."""
+    return {fields["name"]: Score(**fields) for fields in record.get("scores") or ()}

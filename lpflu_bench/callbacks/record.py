@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -236,6 +237,7 @@ class RunRecord(Callback):
             "activation": activation_name(activation),
             "activation_settings": {} if isinstance(activation, str) else activation.get("init_args", {}),
             "seed": run_seed(),
+            "scores": [asdict(score) for score in pl_module.declared_scores],
             **self._test_scores,
             "num_test_samples": self._num_test_samples,
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),

@@ -98,7 +98,7 @@ class Cityscapes(BenchDataModule):
     are cropped, flipped and colour-jittered on the device, with parameters of its own for each image. Test images are
     resized for the network; test masks keep their own resolution.
 
-    After ``setup``, ``class_names`` has the label table's names. Batches are float images [B, 3, h, w], normalised by
+    ``class_names`` has the label table's names. Batches are float images [B, 3, h, w], normalised by
     ImageNet's channel means and deviations, with long masks [B, h, w] in training, and with a list of B uint8 masks
     [H_i, W_i] otherwise.
 
@@ -151,6 +151,7 @@ class Cityscapes(BenchDataModule):
         if crop_size is not None and (crop_size[0] > size[0] or crop_size[1] > size[1]):
             raise UserError(f"data.crop_size {list(crop_size)} does not fit into data.size {list(size)}")
         self.labels = label_table(labels)
+        self.class_names = self.labels.class_names
         self.size = (size[0], size[1])
         self.crop_size = (crop_size[0], crop_size[1]) if crop_size else self.size
         self.augmentation = augmentation
@@ -177,7 +178,6 @@ class Cityscapes(BenchDataModule):
             "cache": self.cache,
             "cache_dir": self.cache_dir,
         }
-        self.class_names = self.labels.class_names
         self.train_set = TrainingScenes(train, **settings)
         self.val_set = self.test_set = TestScenes(test, **settings)
 

@@ -19,6 +19,7 @@ from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.networks.initializers import Initializer, initialize
+from lpflu_bench.scores import Score
 from lpflu_bench.seeding import derive_seed, run_seed
 
 Activation = str | dict[str, Any]
@@ -33,7 +34,8 @@ class BenchModule(LightningModule, ABC):
     ``activation``. An activation that draws when it is built can therefore not move a later weight, and the same seed
     gives the same initial weights for every function.
 
-    A subclass gives ``kind``, :meth:`build_network`, :meth:`build_metrics`, the steps, and :meth:`scores`.
+    A subclass gives ``kind``, :meth:`declare_scores`, :meth:`build_network`, :meth:`build_metrics`, the steps, and
+    :meth:`scores`.
 
     Args:
         activation: a registry name (``lpflu``), or ``{class_path: ..., init_args: {...}}`` where ``class_path`` is a
@@ -49,9 +51,6 @@ class BenchModule(LightningModule, ABC):
     """
 
     kind: ClassVar[str]
-    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]]
-    prog_bar_metrics: ClassVar[tuple[str, ...]] = ()
-    """Scores that the progress bar shows."""
 
     def __init__(
         self,
@@ -87,6 +86,18 @@ class BenchModule(LightningModule, ABC):
 
     # --- what a kind provides -----------------------------------------------------------------------------------
 
+    @classmethod
+    @abstractmethod
+    def declare_scores(cls, init_args: Mapping[str, Any], class_names: Sequence[str] = ()) -> tuple[Score, ...]:
+        """Return the scores that a module with these arguments reports, exactly one of them the main one.
+
+        Nothing is built: a study knows its scores before anything runs.
+
+        Args:
+            init_args: of the constructor; what is left out has its default.
+            class_names: of the data, for scores by class; those are not declared while it is empty.
+        """
+
     @property
     @abstractmethod
     def network_name(self) -> str:
@@ -102,12 +113,23 @@ class BenchModule(LightningModule, ABC):
 
     @abstractmethod
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
-        """Turn what the metric computed into the reported scores, in percent."""
+        """Turn what the metric computed into values of the declared scores; one that is undefined may be left out."""
 
     @property
     def num_classes(self) -> int:
         """Number of classes of the task; the data module must have the same."""
         return int(self.hparams["num_classes"])
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; their indices where the data module has none."""
+        names = getattr(getattr(self._trainer, "datamodule", None), "class_names", None)
+        return list(names or map(str, range(self.num_classes)))
+
+    @property
+    def declared_scores(self) -> tuple[Score, ...]:
+        """The scores that this module reports."""
+        return self.declare_scores(self.hparams, self.class_names)
 
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Any, class_names: Sequence[str]
@@ -208,9 +230,10 @@ class BenchModule(LightningModule, ABC):
         metric.reset()
         count = torch.tensor(self._scored_here, device=self.device)
         self.num_scored = int(self.trainer.strategy.reduce(count, reduce_op="sum"))
+        declared = {score.name: score for score in self.declared_scores}
         for name, value in scores.items():
             # rank_zero_only would leave the other ranks without the value; it is the same on all of them.
-            self.log(f"{stage}_{name}", float(value), prog_bar=name in self.prog_bar_metrics, sync_dist=True)
+            self.log(f"{stage}_{name}", float(value), prog_bar=declared[name].main, sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.networks.classifiers import build_classifier
+from lpflu_bench.scores import Score
 
 Batch = tuple[Tensor, Tensor]
 
@@ -28,15 +29,18 @@ class ClassificationModule(BenchModule):
     """
 
     kind: ClassVar[str] = "classification"
-    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
-        "top1_error": "lower",
-        "top5_error": "lower",
-    }
-    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("top1_error",)
 
     def __init__(self, network: str, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
         self._build = (network, num_classes, downsamplings)
         super().__init__(**kwargs)
+
+    @classmethod
+    def declare_scores(cls, init_args: Mapping[str, Any], class_names: Sequence[str] = ()) -> tuple[Score, ...]:
+        """Return top-1 and top-5 error."""
+        return (
+            Score("top1_error", "lower", "top-1 error", share=True, main=True),
+            Score("top5_error", "lower", "top-5 error", share=True),
+        )
 
     @property
     def network_name(self) -> str:

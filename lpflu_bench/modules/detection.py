@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.box_map import Backend, BoxMAP
 from lpflu_bench.modules.drawing import draw_predictions
 from lpflu_bench.networks.ssdlite import build_ssdlite
+from lpflu_bench.scores import Score
 
 Boxes = dict[str, Tensor]
 Batch = tuple[Tensor, list[Boxes]]
@@ -41,12 +42,6 @@ class DetectionModule(BenchModule):
     """
 
     kind: ClassVar[str] = "detection"
-    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
-        "map": "higher",
-        "map_50": "higher",
-        "map_75": "higher",
-    }
-    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("map",)
 
     def __init__(
         self,
@@ -59,6 +54,17 @@ class DetectionModule(BenchModule):
         self._build = (num_classes, reduced_tail)
         self._metric_settings: tuple[Backend, bool] = (backend, per_class)
         super().__init__(**kwargs)
+
+    @classmethod
+    def declare_scores(cls, init_args: Mapping[str, Any], class_names: Sequence[str] = ()) -> tuple[Score, ...]:
+        """Return the mAPs, those of the classes with ``per_class`` alone."""
+        by_class = [Score(f"map_{name}", "higher", f"mAP of {name}") for name in class_names]
+        return (
+            Score("map", "higher", "mAP", main=True),
+            Score("map_50", "higher", "mAP@50"),
+            Score("map_75", "higher", "mAP@75"),
+            *(by_class if init_args.get("per_class") else ()),
+        )
 
     @property
     def network_name(self) -> str:
@@ -82,9 +88,9 @@ class DetectionModule(BenchModule):
 
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
         """Return mAPs in percent; NaN where there was nothing to find, and no entry for a class without objects."""
-        scores: dict[str, float | Tensor] = {name: _percent(computed[name]) for name in self.score_directions}
+        scores: dict[str, float | Tensor] = {name: _percent(computed[name]) for name in ("map", "map_50", "map_75")}
         if self._metric_settings[1]:
-            names = getattr(self.trainer, "datamodule").class_names  # noqa: B009 (absent from the trainer's type)
+            names = self.class_names
             values = zip(computed["classes"].reshape(-1), computed["map_per_class"].reshape(-1), strict=True)
             # COCO's -1 says that the class has no object.
             scores |= {f"map_{names[int(label) - 1]}": _percent(value) for label, value in values if value >= 0}

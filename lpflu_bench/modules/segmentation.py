@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.drawing import draw_masks
 from lpflu_bench.networks.unet import build_unet
+from lpflu_bench.scores import Score
 
 Batch = tuple[Tensor, Tensor | Sequence[Tensor]]
 
@@ -30,6 +31,10 @@ def class_ious(confusion: Tensor) -> Tensor:
     counts = confusion.cpu().double()  # float32 stops counting at 2^24 pixels, which is 8 images
     hits = counts.diagonal()
     return hits / (counts.sum(0) + counts.sum(1) - hits)
+
+
+def _class_score(class_name: str) -> str:
+    return f"iou_{class_name.replace(' ', '_')}"
 
 
 class SegmentationModule(BenchModule):
@@ -57,12 +62,6 @@ class SegmentationModule(BenchModule):
     """
 
     kind: ClassVar[str] = "segmentation"
-    score_directions: ClassVar[Mapping[str, Literal["lower", "higher"]]] = {
-        "miou": "higher",
-        "miou_19": "higher",
-        "pixel_accuracy": "higher",
-    }
-    prog_bar_metrics: ClassVar[tuple[str, ...]] = ("miou",)
 
     def __init__(
         self,
@@ -80,6 +79,22 @@ class SegmentationModule(BenchModule):
         super().__init__(**kwargs)
         self.other_class = other_class
         self.per_class = per_class
+
+    @classmethod
+    def declare_scores(cls, init_args: Mapping[str, Any], class_names: Sequence[str] = ()) -> tuple[Score, ...]:
+        """Return the mean IoUs and the pixel accuracy; the classes' IoUs with ``per_class`` alone.
+
+        None is a share of independent samples: neighbouring pixels are right or wrong together.
+        """
+        named = int(init_args["num_classes"]) - 1
+        other = Score(f"miou_{named}", "higher", f"mIoU ({named} classes)")
+        by_class = [Score(_class_score(name), "higher", f"IoU of {name}") for name in class_names]
+        return (
+            Score("miou", "higher", "mIoU", main=True),
+            *(() if init_args.get("other_class") is None else (other,)),
+            Score("pixel_accuracy", "higher", "pixel accuracy"),
+            *(by_class if init_args.get("per_class") else ()),
+        )
 
     @property
     def network_name(self) -> str:
@@ -105,13 +120,9 @@ class SegmentationModule(BenchModule):
             scores[f"miou_{len(named)}"] = ious[named].nanmean()
         scores["pixel_accuracy"] = 100.0 * confusion.diagonal().sum().double() / confusion.sum()
         if self.per_class:
-            names = zip(self._class_names(), ious.tolist(), strict=True)
-            scores.update({f"iou_{name.replace(' ', '_')}": iou for name, iou in names if iou == iou})
+            names = zip(self.class_names, ious.tolist(), strict=True)
+            scores.update({_class_score(name): iou for name, iou in names if iou == iou})
         return scores
-
-    def _class_names(self) -> list[str]:
-        data = getattr(self._trainer, "datamodule", None)
-        return list(getattr(data, "class_names", None) or map(str, range(self.num_classes)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, num_classes, H, W] of images [B, 3, H, W]."""

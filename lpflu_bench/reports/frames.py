@@ -20,7 +20,7 @@ _MIDDLE = [
 _GROUPS = ["cell", "metrics", "", "train", "test", "activation_settings", "placement", "diagnostics", "config"]
 _LAST = ["config_hash", "environment", "started_at", "finished_at", "failed_at", "error", "schema"]
 _SCALAR_TYPES = {str, int, float, bool, type(None)}
-_LEFT_OUT = {"curve", "placement.layers", "diagnostics.layers", "metrics_averaged"}
+_LEFT_OUT = {"scores", "curve", "placement.layers", "diagnostics.layers", "metrics_averaged"}
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lpflu_bench.reports.figures import INK, MAX_PLACES, MAX_SWEEPS, Drawing
 from lpflu_bench.reports.frames import flatten
 from lpflu_bench.reports.published import PaperComparison
 from lpflu_bench.reports.results import Block, Row
-from lpflu_bench.reports.runs import Place, Runs, cell_of, metric_value, place_text
+from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.statistics import Ranks
 from lpflu_bench.reports.tables import PAPER_HEAD, overviews, paper_lines
@@ -235,7 +235,8 @@ def _cells(spec: ReportSpec, cells: Sequence[Mapping[str, Any]]) -> dict[str, An
     """Return every run's line: what it was and what came out."""
     averaged = any(cell.get("metrics_averaged") for cell in cells)
     scored: list[tuple[str, str, str]] = []
-    for metric in spec.metrics:
+    declared = declared_scores(cells)
+    for metric in (declared[name] for name in spec.metrics if name in declared):
         for weights in ("raw", "averaged") if averaged else ("raw",):
             if any(metric_value(cell, metric.name, weights) is not None for cell in cells):
                 label = metric.title + (f", {weights}" if averaged else "")

@@ -11,11 +11,11 @@ import pandas as pd
 from scipy import stats
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import resource_path
 from lpflu_bench.reports import statistics
 from lpflu_bench.reports.results import Block, binomial_samples
 from lpflu_bench.reports.runs import Place, Runs, place_text
 from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.studies.study_file import published_path
 from lpflu_bench.text import setting_text
 
 EPOCHS = 80
@@ -102,10 +102,7 @@ def load_published(table: str) -> pd.DataFrame:
     Raises:
         UserError: there is no such table, or it lacks a column or has a value that is not a number.
     """
-    path = Path(table) if table.endswith(".csv") else resource_path("results/published") / f"{table}.csv"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv"))) or "none"
-        raise UserError(f"there is no published table {path}; in that folder: {known}")
+    path = published_path(table)
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if missing := [name for name in _REQUIRED if name not in frame.columns]:
         raise UserError(f"{path} lacks the column {', '.join(missing)}")
@@ -222,7 +219,7 @@ def compare_with_paper(spec: ReportSpec, runs: Runs, blocks: list[Block]) -> Pap
             if row.activation not in column or row.mean is None:
                 continue
             interval = statistics.prediction_interval(row.values, spec.confidence)
-            if len(row.values) == 1 and (samples := binomial_samples(records[0], block.metric.name)):
+            if len(row.values) == 1 and (samples := binomial_samples(records[0], block.metric)):
                 interval = statistics.wilson_interval(row.values[0], samples, spec.confidence)
             cells.append(CellComparison(row.activation, len(row.values), row.mean, interval, column[row.activation]))
         if cells:

@@ -10,9 +10,8 @@ from lpflu_bench.reports.published import compare_with_paper, published_frame
 from lpflu_bench.reports.results import result_blocks, results_frame, study_ranks
 from lpflu_bench.reports.runs import collect
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.scores import Score
 
-__all__ = ["ReportSpec", "Score", "write_report"]
+__all__ = ["ReportSpec", "write_report"]
 
 
 def write_report(study: ReportSpec, records: Sequence[Mapping[str, Any]], out: Path) -> None:

@@ -1,6 +1,5 @@
 """A study's result rows: every function at every place, compared with the reference."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lpflu_bench.reports import statistics
-from lpflu_bench.reports.runs import Place, Runs, metric_value
+from lpflu_bench.reports.runs import Place, Runs, declared_scores, metric_value
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.scores import Score
+from lpflu_bench.scores import Score, main_score
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,10 @@ class Block:
         return {row.activation: dict(zip(row.seeds, row.values, strict=True)) for row in self.rows if row.seeds}
 
 
-def binomial_samples(record: Mapping[str, object], metric: str) -> int | None:
-    """Return the number of test samples if the metric is a share of them; None for mAP, mIoU and pixel accuracy.
-
-    Only a classifier's errors and accuracies count independent samples.
-    """
+def binomial_samples(record: Mapping[str, object], metric: Score) -> int | None:
+    """Return the number of test samples if the score is a share of them, so that binomial intervals apply."""
     samples = record.get("num_test_samples")
-    share = record.get("kind") == "classification" and re.search(r"(^|_)(error|accuracy)$", metric)
-    return samples if share and isinstance(samples, int) and samples > 0 else None
+    return samples if metric.share and isinstance(samples, int) and samples > 0 else None
 
 
 def result_blocks(spec: ReportSpec, runs: Runs) -> list[Block]:
@@ -93,13 +88,15 @@ def result_blocks(spec: ReportSpec, runs: Runs) -> list[Block]:
     for place in runs.places:
         records = runs.records(place)
         for weights in ("raw", "averaged"):
+            declared = declared_scores(records)
             metrics = [
-                metric
-                for metric in spec.metrics
-                if any(metric_value(record, metric.name, weights) is not None for record in records)
+                declared[name]
+                for name in spec.metrics
+                if name in declared and any(metric_value(record, name, weights) is not None for record in records)
             ]
-            for index, metric in enumerate(metrics):
-                blocks.append(_block(spec, runs, place, weights, metric, main=index == 0))
+            blocks += [
+                _block(spec, runs, place, weights, metric, main=metric == main_score(metrics)) for metric in metrics
+            ]
     return blocks
 
 
@@ -115,7 +112,7 @@ def _block(spec: ReportSpec, runs: Runs, place: Place, weights: str, metric: Sco
                 lost.setdefault(activation, []).append(seed)
             else:
                 scores[activation][seed] = value
-                samples.add(binomial_samples(record, metric.name))
+                samples.add(binomial_samples(record, metric))
     one_test_set = samples.pop() if len(samples) == 1 else None
     reference = scores.get(spec.reference, {})
     paired: dict[str, statistics.Paired | None] = {}

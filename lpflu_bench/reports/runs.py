@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lpflu_bench.errors import UserError
 from lpflu_bench.reports.spec import ReportSpec
+from lpflu_bench.scores import Score, recorded_scores
 from lpflu_bench.text import setting_text
 
 
@@ -134,6 +136,23 @@ def collect(spec: ReportSpec, records: Sequence[Mapping[str, Any]]) -> Runs:
         else:
             runs.gaps.append(Gap(place, activation, seed, "missing"))
     return runs
+
+
+def declared_scores(records: Iterable[Mapping[str, Any]]) -> dict[str, Score]:
+    """Return the scores that records declare, by name.
+
+    Raises:
+        UserError: two records do not mean the same by a name.
+    """
+    declared: dict[str, Score] = {}
+    for record in records:
+        for name, score in recorded_scores(record).items():
+            if (other := declared.setdefault(name, score)) != score:
+                raise UserError(
+                    f"the records do not mean the same by '{name}': {other.direction} is better in one "
+                    f"({other.title}), {score.direction} in another ({score.title}); report them apart"
+                )
+    return declared
 
 
 def metric_value(record: Mapping[str, Any], metric: str, weights: str = "raw") -> float | None:

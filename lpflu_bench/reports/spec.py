@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lpflu_bench.scores import Score
-
 
 @dataclass(frozen=True)
 class ReportSpec:
@@ -16,8 +14,9 @@ class ReportSpec:
         title: the report's heading.
         description: what is compared and under which conditions, in a sentence or two.
         reference: the activation that the others are compared with.
-        metrics: what to report. A task whose records lack a metric is shown without it; the first one that a task has
-            is its main metric (verdicts in words, ranks, figures).
+        metrics: names of the scores to report, which the records declare. A task whose records lack one is shown
+            without it; verdicts in words, ranks and figures are about the one declared as the main score, or else the
+            first.
         axes: names of the swept settings besides task, activation and seed. A value is looked up in the record's
             ``cell``, then among the record's own keys (``network``, ``precision``).
         published: the published table to compare with (``table1``, or a path of a CSV file), or None.
@@ -30,7 +29,7 @@ class ReportSpec:
     title: str
     description: str
     reference: str
-    metrics: tuple[Score, ...]
+    metrics: tuple[str, ...]
     axes: tuple[str, ...] = ()
     published: str | None = None
     planned: tuple[Mapping[str, Any], ...] = ()

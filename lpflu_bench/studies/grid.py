@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +15,9 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 from lpflu_bench.paths import resource_path
 from lpflu_bench.records import config_hash
+from lpflu_bench.scores import Score
 from lpflu_bench.studies.study_file import Axis, Study, Value, overlaps
-from lpflu_bench.text import setting_text
+from lpflu_bench.text import nearest, setting_text
 
 Flat = dict[tuple[str, ...], Any]
 TUNE, FINAL = "tune", "final"
@@ -33,6 +34,9 @@ class Resolve(Protocol):
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Raise UserError if a part of it cannot be built."""
+
+    def scores(self, config: Mapping[str, Any]) -> tuple[Score, ...]:
+        """Return the scores that its module reports."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a study, validated; for a study that tunes, every candidate of the final stage too."""
+    """All cells of a study, validated; for a study that tunes, every candidate of the final stage too.
+
+    Attributes:
+        cells: one run each.
+        templates: their resolved configurations, but for the seed.
+        scores: what the study reports, in its order; what a task does not report is left out there.
+    """
 
     cells: tuple[Cell, ...]
     templates: tuple[Flat, ...]
+    scores: tuple[Score, ...]
 
     def config(self, cell: Cell) -> dict[str, Any]:
         """Return a cell's resolved configuration."""
@@ -221,6 +232,22 @@ def _expand(study: Study, resolver: Resolve) -> Iterator[tuple[dict[str, Any], F
             yield labels, flat, seeds, stage, chosen[tuned[0].name].label if tuned else None
 
 
+def _scores(study: Study, resolver: Resolve, templates: Iterable[Flat]) -> tuple[Score, ...]:
+    """Return the declarations of the study's metrics.
+
+    Raises:
+        UserError: a metric is reported by none of the study's modules.
+    """
+    first = {str(flat["task",]): flat for flat in templates}  # of a task: its axes do not change what it reports
+    known = {score.name: score for flat in first.values() for score in resolver.scores(nest(flat))}
+    for name in study.metrics:
+        if name not in known:
+            raise UserError(
+                f"study {study.name}: metrics: '{name}' is reported by none of its tasks{nearest(name, known)}"
+            )
+    return tuple(known[name] for name in study.metrics)
+
+
 def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozenset()) -> Plan:
     """Expand and validate a study: every configuration is resolved by the command line's own parser.
 
@@ -232,7 +259,8 @@ def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozen
         embedded: tasks that run on their embedded demo data instead of their own.
 
     Raises:
-        UserError: an axis value makes an invalid configuration, or two cells are the same run.
+        UserError: an axis value makes an invalid configuration, two cells are the same run, or no module reports a
+            metric.
     """
     combinations = list(_expand(study, resolver))
     for _, flat, _, _, _ in combinations:
@@ -255,7 +283,7 @@ def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozen
                 )
             seen[digest] = cell
             cells.append(cell)
-    return Plan(tuple(cells), templates)
+    return Plan(tuple(cells), templates, _scores(study, resolver, templates))
 
 
 def select(plan: Plan, only: Mapping[str, Iterable[str]]) -> tuple[Cell, ...]:
@@ -314,7 +342,8 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["key"] == key:
             templates = tuple({tuple(path): value for path, value in flat} for flat in kept["templates"])
-            return Plan(tuple(Cell(*fields) for fields in kept["cells"]), templates)
+            scores = tuple(Score(**fields) for fields in kept["scores"])
+            return Plan(tuple(Cell(*fields) for fields in kept["cells"]), templates, scores)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or of another version
     from lpflu_bench.studies.resolve import Resolver
@@ -323,6 +352,7 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
     content = {
         "key": key,
         "templates": [list(flat.items()) for flat in plan.templates],
+        "scores": [asdict(score) for score in plan.scores],
         "cells": [[c.hash, dict(c.labels), c.template, c.seed, c.stage, c.choice] for c in plan.cells],
     }
     write_text_atomically(cache, json.dumps(content))

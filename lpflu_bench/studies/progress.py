@@ -14,15 +14,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lpflu_bench.scores import main_score, recorded_scores
 from lpflu_bench.studies.cell import Outcome
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.text import duration
 
 
 def metric_text(record: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Return the first of the metrics that a record has."""
+    """Return the main one of the named scores that a record has."""
     metrics = record.get("metrics") or {}
-    return next((f"{name} {metrics[name]:.2f}" for name in names if name in metrics), "")
+    reported = [score for name, score in recorded_scores(record).items() if name in names and name in metrics]
+    if not reported:
+        return ""
+    main = main_score(reported)
+    return f"{main.label} {metrics[main.name]:.2f} {main.unit}".rstrip()
 
 
 def current_state(run_dir: Path) -> str:
@@ -71,7 +76,7 @@ class StudyProgress:
     Args:
         total: cells of the study.
         done: finished before.
-        metrics: names of the reported metrics, the main one first.
+        metrics: names of the reported scores.
         durations: of earlier cells.
         run_dir: gives a cell's run folder.
         console: where to print; the terminal by default.

@@ -10,6 +10,7 @@ from typing import Any
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
+from lpflu_bench.scores import Score
 from lpflu_bench.text import nearest
 from lpflu_bench.training.lightning_cli import BenchCLI
 
@@ -80,6 +81,15 @@ class Resolver:
                     f"model.network: unknown network '{model['network']}'{nearest(model['network'], known)}"
                 )
 
+    def scores(self, config: Mapping[str, Any]) -> tuple[Score, ...]:
+        """Return the scores that a resolved configuration's module reports."""
+        model = config["model"]
+        data = _build(config["data"]) if config.get("data") else None
+        declared: tuple[Score, ...] = _class(model).declare_scores(
+            model["init_args"], getattr(data, "class_names", None) or ()
+        )
+        return declared
+
     def _once(self, key: str, spec: Any, build: Any) -> None:
         name = key + json.dumps(spec, sort_keys=True, default=str)
         if spec is None or name in self._checked:
@@ -92,12 +102,15 @@ class Resolver:
         self._checked.add(name)
 
 
-def _build(spec: Mapping[str, Any]) -> Any:
+def _class(spec: Mapping[str, Any]) -> Any:
     module, _, name = str(spec["class_path"]).rpartition(".")
-    found = getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(module), name)
+
+
+def _build(spec: Mapping[str, Any]) -> Any:
     arguments = spec.get("init_args") or {}
     if any(isinstance(value, Mapping) and "class_path" in value for value in arguments.values()):
         return None  # nested classes are the command line's business
-    if module.startswith("torch.optim"):
+    if str(spec["class_path"]).startswith("torch.optim"):
         return None  # a scheduler needs an optimizer
-    return found(**arguments)
+    return _class(spec)(**arguments)

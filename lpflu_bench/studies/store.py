@@ -23,7 +23,7 @@ from lpflu_bench.records import read_record, write_record
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 """A lock without a heartbeat for this long is stale (that of a dead process of this machine is at once)."""
-_SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics")
+_SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics", "scores")
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
 

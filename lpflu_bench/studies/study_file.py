@@ -10,10 +10,10 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
-from lpflu_bench.scores import Score
 from lpflu_bench.text import nearest, setting_text
 
 FOLDER = "configs/studies"
+PUBLISHED = "results/published"
 _KEYS = {
     "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "tune"
 }  # fmt: skip
@@ -60,7 +60,7 @@ class Tuning:
     axis: Axis
     settings: Mapping[str, Any]
     seeds: tuple[int, ...]
-    metric: Score
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Study:
         settings: keys and values that hold for every cell.
         axes: the swept settings; ``activation`` is one of them.
         seeds: every cell is run with each.
-        metrics: what is reported, the main one first.
+        metrics: names of the reported scores; what they are the modules declare.
         reference: the activation that the others are compared with.
         published: name of the published table to compare with.
         tuning: the first stage of a study that tunes.
@@ -90,7 +90,7 @@ class Study:
     settings: Mapping[str, Any]
     axes: tuple[Axis, ...]
     seeds: tuple[int, ...]
-    metrics: tuple[Score, ...]
+    metrics: tuple[str, ...]
     reference: str
     published: str | None = None
     tuning: Tuning | None = None
@@ -137,6 +137,14 @@ class _Reader:
             raise self.error(where, f"{items} has a seed twice")
         return tuple(items)
 
+    def published(self, value: Any) -> str | None:
+        if value is not None:
+            try:
+                published_path(str(value))
+            except UserError as error:
+                raise self.error("published", str(error)) from error
+        return None if value is None else str(value)
+
     def axis(self, name: str, given: Any, where: str) -> Axis:
         if name in _RESERVED:
             raise self.error(where, f"an axis cannot be called '{name}'")
@@ -151,7 +159,7 @@ class _Reader:
                 raise self.error(where, f"has the value {label} twice")
         return axis
 
-    def tuning(self, given: Any, metrics: Sequence[Score]) -> Tuning:
+    def tuning(self, given: Any, metrics: Sequence[str]) -> Tuning:
         section = self.mapping(given, "tune")
         self.known(section, _TUNE_KEYS, "tune")
         axes = self.mapping(section.get("axis", {}), "tune.axis")
@@ -160,15 +168,14 @@ class _Reader:
                 "tune.axis", "must hold one setting and its values, such as {model.optimizer.lr: [0.1, 0.2]}"
             )
         (name, values), *_ = axes.items()
-        metric = section.get("metric", metrics[0].name)
-        known = {m.name: m for m in metrics}
-        if metric not in known:
-            raise self.error("tune.metric", f"'{metric}' is not among the study's metrics {', '.join(known)}")
+        metric = str(section.get("metric", metrics[0]))
+        if metric not in metrics:
+            raise self.error("tune.metric", f"'{metric}' is not among the study's metrics{nearest(metric, metrics)}")
         return Tuning(
             axis=self.axis(name, values, f"tune.axis.{name}"),
             settings=self.mapping(section.get("set", {}), "tune.set"),
             seeds=self.seeds(section.get("seeds", [0]), "tune.seeds"),
-            metric=known[metric],
+            metric=metric,
         )
 
 
@@ -218,6 +225,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
+def published_path(table: str) -> Path:
+    """Return the file of a published table: ``table1`` ... ``table7``, or a CSV file of your own.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = resource_path(PUBLISHED)
+    path = Path(table) if table.endswith(".csv") else folder / f"{table}.csv"
+    if not path.is_file():
+        known = [file.stem for file in folder.glob("*.csv")]
+        raise UserError(f"there is no published table '{table}'{nearest(table, known)}; or name a CSV file")
+    return path
+
+
 def find_study(name: str) -> Path:
     """Return the study file: a path, or the name of one that travels with the package.
 
@@ -252,13 +273,9 @@ def load_study(path: Path) -> Study:
         raise read.error("", f"missing: {', '.join(sorted(missing))}")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.stem):
         raise read.error("", "the file's name names folders: letters, digits, '-', '_' and '.' alone")
-    metrics = []
-    for metric, direction in read.mapping(top["metrics"], "metrics").items():
-        if direction not in ("lower", "higher"):
-            raise read.error(f"metrics.{metric}", f"must be lower or higher (is better), not {direction!r}")
-        metrics.append(Score(metric, direction))
-    if not metrics:
-        raise read.error("metrics", "at least one is needed")
+    metrics = read.strings(top["metrics"], "metrics")
+    if not metrics or len(set(metrics)) < len(metrics):
+        raise read.error("metrics", "at least one is needed, and each once")
     axes = tuple(read.axis(name, values, f"axes.{name}") for name, values in read.mapping(top["axes"], "axes").items())
     names = [axis.name for axis in axes]
     if "activation" not in names:
@@ -278,9 +295,9 @@ def load_study(path: Path) -> Study:
         settings=read.mapping(top.get("set", {}), "set"),
         axes=axes,
         seeds=read.seeds(top.get("seeds", [0])),
-        metrics=tuple(metrics),
+        metrics=metrics,
         reference=str(top["reference"]),
-        published=top.get("published"),
+        published=read.published(top.get("published")),
         tuning=read.tuning(top["tune"], metrics) if "tune" in top else None,
     )
 

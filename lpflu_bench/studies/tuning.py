@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from lpflu_bench.scores import Score, recorded_scores
 from lpflu_bench.studies.grid import FINAL, TUNE, Cell
 from lpflu_bench.studies.study_file import Tuning
 from lpflu_bench.text import setting_text
@@ -19,12 +20,14 @@ class Selection:
     Attributes:
         cells: the tuning cells, then the final cells of every group that has its choice.
         choices: group -> the chosen value's label and its mean metric.
+        metric: what decided; None while nothing is decided.
         waiting: final cells whose choice is still open.
         failed_groups: groups in which every tuning run failed.
     """
 
     cells: tuple[Cell, ...]
     choices: Mapping[str, tuple[Any, float]]
+    metric: Score | None = None
     waiting: int = 0
     failed_groups: tuple[str, ...] = ()
 
@@ -55,7 +58,7 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
     for cell in cells:
         if cell.stage == TUNE:
             groups[cell.group][cell.choice].append(cell)
-    sign = 1 if tuning.metric.lower_is_better else -1
+    metric: Score | None = None
     choices: dict[str, tuple[Any, float]] = {}
     failed_groups = []
     for group, values in groups.items():
@@ -64,11 +67,13 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
             continue
         means = {}
         for choice, runs in values.items():
-            scores = [validation_scores(records[cell.hash]).get(tuning.metric.name, math.nan) for cell in runs]
+            scores = [validation_scores(records[cell.hash]).get(tuning.metric, math.nan) for cell in runs]
             if all(math.isfinite(score) for score in scores):
                 means[choice] = fmean(scores)
-        if means:
-            best = min(means, key=lambda choice: sign * means[choice])
+                metric = recorded_scores(records[runs[0].hash])[tuning.metric]
+        if means and metric is not None:
+            better = min if metric.lower_is_better else max
+            best = better(means, key=lambda choice: means[choice])
             choices[group] = (best, means[best])
         else:
             failed_groups.append(group)
@@ -80,22 +85,23 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
                 kept.append(cell)
         elif cell.stage == FINAL and cell.group not in failed_groups:
             waiting.add((cell.group, cell.seed))
-    return Selection(tuple(kept), choices, len(waiting), tuple(failed_groups))
+    return Selection(tuple(kept), choices, metric, len(waiting), tuple(failed_groups))
 
 
 def describe_choices(selection: Selection, cells: Sequence[Cell], tuning: Tuning) -> str:
     """Return in a sentence what was chosen for which function and from how many runs."""
     names = {cell.group: " ".join(setting_text(v) for v in _own_labels(cell, cells)) for cell in cells}
     runs = sum(cell.stage == TUNE for cell in cells)
+    label = selection.metric.label if selection.metric else tuning.metric
     chosen = ", ".join(
-        f"{names[group]}: {setting_text(choice)} ({tuning.metric.label} {mean:.2f})"
+        f"{names[group]}: {setting_text(choice)} ({label} {mean:.2f})"
         for group, (choice, mean) in selection.choices.items()
     )
     values = ", ".join(setting_text(value.label) for value in tuning.axis.values)
     seeds = ", ".join(map(str, tuning.seeds))
     budget = (
         f"Before the final runs {tuning.axis.name} was chosen for each function among {values} "
-        f"by the {tuning.metric.label} on the validation set of a first stage of {runs} runs (seeds {seeds}), "
+        f"by the {label} on the validation set of a first stage of {runs} runs (seeds {seeds}), "
         "the same budget for each function"
     )
     return f"{budget}. Chosen: {chosen}." if chosen else f"{budget}. Nothing is chosen yet."

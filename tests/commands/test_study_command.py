@@ -15,7 +15,7 @@ set:
   trainer.limit_test_batches: 2
 axes:
   activation: [relu, lpflu]
-metrics: {top1_error: lower}
+metrics: top1_error
 reference: relu
 """
 

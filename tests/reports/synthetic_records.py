@@ -1,5 +1,6 @@
 """Records as runs write them, drawn from seeded distributions: what the report's tests are about."""
 
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -8,7 +9,9 @@ from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.scores import Score
 
 FUNCTIONS = ["relu", "mish", "pflu", "smu", "gish", "lpflu"]
-TOP1, TOP5 = Score("top1_error", "lower"), Score("top5_error", "lower")
+TOP1 = Score("top1_error", "lower", "top-1 error", share=True, main=True)
+TOP5 = Score("top5_error", "lower", "top-5 error", share=True)
+MAP, MAP_50 = Score("map", "higher", "mAP", main=True), Score("map_50", "higher", "mAP@50")
 EFFECTS = {"relu": 1.4, "mish": 0.4, "pflu": 0.1, "smu": 0.5, "gish": 1.5, "lpflu": 0.0}
 
 
@@ -26,6 +29,7 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
         "activation_settings": {},
         "seed": seed,
         "cell": {"task": task, "activation": activation, "seed": seed, **axes},
+        "scores": [asdict(TOP1), asdict(TOP5)],
         "metrics": {"top1_error": round(value, 2), "top5_error": round(value / 3, 2)},
         "num_test_samples": 10000,
         "parameters": 5_600_000,
@@ -64,6 +68,12 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
     }
 
 
+def detection(activation, seed, value, **changes):
+    """One finished detection run with this mAP."""
+    scores = {"scores": [asdict(MAP), asdict(MAP_50)], "metrics": {"map": value, "map_50": 2 * value}}
+    return record(activation, seed, 0, task="voc", **changes) | {"kind": "detection"} | scores
+
+
 def grid(seeds=5, sd=0.25, *, functions=FUNCTIONS, base=31.3, effects=EFFECTS, rng_seed=0, **axes):
     """Every combination of functions, seeds and the values of each axis; the seeds' own effect is common to all."""
     rng = np.random.default_rng(rng_seed)
@@ -84,6 +94,6 @@ def spec(axes=(), **changes):
         "description": "RegNetY-800MF on CIFAR-100, six functions, Adam and SGD.",
         "reference": "lpflu",
         "axes": tuple(axes),
-        "metrics": (TOP1, TOP5),
+        "metrics": ("top1_error", "top5_error"),
     }
     return ReportSpec(**(settings | changes))

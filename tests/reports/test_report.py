@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pandas as pd
 import pytest
-from synthetic_records import FUNCTIONS, TOP1, grid, record, spec
+from synthetic_records import FUNCTIONS, grid, record, spec
 
 from lpflu_bench.reports import figures
 from lpflu_bench.reports.report import write_report
@@ -123,7 +123,7 @@ def test_figures_are_valid_svg_with_their_functions_named(report):
 
 
 def test_numeric_sweeps_have_lines_and_a_logarithmic_axis_categories_neither():
-    study = spec(["batch_size"], metrics=(TOP1,))
+    study = spec(["batch_size"], metrics=("top1_error",))
     runs = collect(study, grid(3, batch_size=[16, 32, 64, 128, 256]))
     blocks = result_blocks(study, runs)
     drawings = figures.draw_all(study, runs, blocks, study_ranks(study, blocks))
@@ -133,14 +133,14 @@ def test_numeric_sweeps_have_lines_and_a_logarithmic_axis_categories_neither():
     line = axes.containers[0].lines[0]
     assert line.get_linestyle() != "None"
     assert list(line.get_xdata()) == [16, 32, 64, 128, 256]
-    study = spec(["optimizer"], metrics=(TOP1,))
+    study = spec(["optimizer"], metrics=("top1_error",))
     runs = collect(study, grid(3, optimizer=["adam", "sgd"]))
     drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
     assert drawing.figure.axes[0].containers[0].lines[0].get_linestyle() == "None"
 
 
 def test_curves_show_mean_and_band_over_seeds():
-    study = spec(metrics=(TOP1,))
+    study = spec(metrics=("top1_error",))
     made = [record("lpflu", seed, 30.0 + seed) for seed in (0, 1, 2)]
     for item in made:
         item["curve"] = [{"epoch": e, "val_top1_error": 40.0 - e + item["seed"]} for e in (1, 2, 3)]
@@ -153,7 +153,7 @@ def test_curves_show_mean_and_band_over_seeds():
 
 
 def test_a_score_of_one_epoch_alone_is_no_curve():
-    study = spec(metrics=(TOP1,))
+    study = spec(metrics=("top1_error",))
     made = [record("lpflu", seed, 30.0) for seed in (0, 1)]
     for item in made:
         item["curve"] = [{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "train_loss": 3.0, "val_top1_error": 40.0}]
@@ -176,7 +176,7 @@ def test_no_or_unfinished_records_make_a_report_too(tmp_path):
 
 
 def test_a_large_study_has_no_figure_for_each_place(tmp_path):
-    study = spec(["noise", "optimizer"], metrics=(TOP1,))
+    study = spec(["noise", "optimizer"], metrics=("top1_error",))
     made = grid(1, functions=["lpflu", "relu"], noise=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], optimizer=["adam", "sgd"])
     write_report(study, made, tmp_path)
     names = {file.name.partition("-")[0] for file in (tmp_path / "figures").iterdir()}

@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from synthetic_records import EFFECTS, FUNCTIONS, TOP1, TOP5, grid, record, spec
+from synthetic_records import EFFECTS, FUNCTIONS, detection, grid, record, spec
 
 from lpflu_bench.reports.latex import latex, latex_escape
 from lpflu_bench.reports.markdown import markdown
@@ -12,7 +12,6 @@ from lpflu_bench.reports.runs import collect
 from lpflu_bench.reports.statistics import Ranks
 from lpflu_bench.reports.tables import overviews
 from lpflu_bench.reports.wording import gap_notes, method_notes, number, p_text
-from lpflu_bench.scores import Score
 from lpflu_bench.text import setting_text
 
 
@@ -62,7 +61,10 @@ def test_holm_is_over_the_functions_of_a_column():
 
 
 def test_higher_is_better_turns_verdicts_around():
-    _, _, blocks = analysed(grid(6, 0.05), metrics=(Score("top1_error", "higher"),))
+    records = grid(6, 0.05)
+    for item in records:
+        item["scores"] = [{**score, "direction": "higher"} for score in item["scores"]]
+    _, _, blocks = analysed(records)
     assert row(blocks[0], "relu").verdict == "better"
 
 
@@ -126,10 +128,7 @@ def test_single_runs_of_a_classifier_have_a_binomial_interval_others_none():
     assert row(blocks[0], "relu").paired.interval.low > 0
     assert row(blocks[0], "relu").verdict == "not separable (1 seed; at least 3 are needed)"
     assert any("sampling of the test set alone" in note for note in method_notes(study, blocks))
-    detection = [
-        record(name, 0, 30.0, task="voc") | {"kind": "detection", "metrics": {"map": 20.0}} for name in FUNCTIONS
-    ]
-    study, _, blocks = analysed(detection, metrics=(Score("map", "higher"),))
+    study, _, blocks = analysed([detection(name, 0, 20.0) for name in FUNCTIONS], metrics=("map",))
     assert row(blocks[0], "relu").paired.interval is None
     assert any("Single runs of mAP have no interval" in note for note in method_notes(study, blocks))
 
@@ -138,7 +137,7 @@ def test_averaged_weights_are_rows_of_their_own():
     records = grid(3)
     for item in records:
         item["metrics_averaged"] = {key: value - 1 for key, value in item["metrics"].items()}
-    study, _, blocks = analysed(records, metrics=(TOP1,))
+    study, _, blocks = analysed(records, metrics=("top1_error",))
     assert [block.weights for block in blocks] == ["raw", "averaged"]
     assert row(blocks[1], "relu").mean == pytest.approx(row(blocks[0], "relu").mean - 1)
     assert [overview.title for overview in overviews(study, blocks)] == [
@@ -149,11 +148,12 @@ def test_averaged_weights_are_rows_of_their_own():
 
 def test_each_task_shows_its_own_metrics_and_main_metric():
     records = grid(3)
-    records += [record(n, s, 0, task="voc") | {"metrics": {"map": 20.0 + s}} for n in FUNCTIONS for s in range(3)]
-    _, _, blocks = analysed(records, metrics=(TOP1, TOP5, Score("map", "higher")))
+    records += [detection(n, s, 20.0 + s) for n in FUNCTIONS for s in range(3)]
+    _, _, blocks = analysed(records, metrics=("top5_error", "top1_error", "map_50", "map"))
     assert [(b.place.task, b.metric.name, b.main) for b in blocks] == [
-        ("cifar100", "top1_error", True),
         ("cifar100", "top5_error", False),
+        ("cifar100", "top1_error", True),
+        ("voc", "map_50", False),
         ("voc", "map", True),
     ]
 
@@ -174,12 +174,12 @@ def test_ranks_only_with_enough_complete_rows():
 
 
 def test_bold_only_where_separable():
-    study, _, blocks = analysed(grid(6, 0.02, effects=EFFECTS | {"lpflu": -2.0}), metrics=(TOP1,))
+    study, _, blocks = analysed(grid(6, 0.02, effects=EFFECTS | {"lpflu": -2.0}), metrics=("top1_error",))
     assert blocks[0].best == "lpflu"
     text = markdown(study, collect(study, []), blocks, "none", None)
     assert text.count("**") == 2
     assert r"\textbf{" in latex(study, blocks)
-    study, _, blocks = analysed(grid(3, 3.0), metrics=(TOP1,))
+    study, _, blocks = analysed(grid(3, 3.0), metrics=("top1_error",))
     assert blocks[0].best is None
     assert "**" not in markdown(study, collect(study, []), blocks, "none", None)
 

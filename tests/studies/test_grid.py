@@ -1,10 +1,12 @@
 import itertools
 import json
+from dataclasses import asdict, replace
 
 import pytest
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.records import config_hash
+from lpflu_bench.scores import Score
 from lpflu_bench.studies.grid import flatten, load_plan, make_plan, nest, select
 from lpflu_bench.studies.study_file import apply_overrides, load_study
 from lpflu_bench.studies.tuning import describe_choices, select_cells
@@ -19,7 +21,7 @@ axes:
     sgd: {optimizer: {class_path: SGD, init_args: {momentum: 0.9}}}
   epochs: {a: {trainer.epochs: 1}, b: {trainer.epochs: 2}}
 seeds: [0, 1]
-metrics: {top1_error: lower}
+metrics: top1_error
 reference: relu
 """
 
@@ -53,6 +55,9 @@ class FakeResolver:
             elif key != "optimizer":
                 raise UserError(f"unknown key '{key}'")
         return config
+
+    def scores(self, config):
+        return (Score("top1_error", "lower", "top-1 error", main=True),)
 
     def check(self, config):
         if config["model"]["init_args"]["activation"] == self.bad:
@@ -103,6 +108,11 @@ def test_an_invalid_value_is_found_and_named(study):
         make_plan(study, resolver)
     with pytest.raises(UserError, match="unknown key 'nonsense'"):
         make_plan(apply_overrides(study, settings=["nonsense=1"]), FakeResolver())
+
+
+def test_a_metric_that_no_module_reports_is_refused_with_the_nearest(study):
+    with pytest.raises(UserError, match="'top1_err' is reported by none of its tasks; the nearest is top1_error"):
+        make_plan(replace(study, metrics=("top1_error", "top1_err")), FakeResolver())
 
 
 def test_two_names_for_one_run_are_refused(study):
@@ -166,12 +176,13 @@ tune:
   set: {trainer.epochs: 9}
   metric: top1_error
 seeds: [0, 1, 2]
-metrics: {top1_error: lower}
+metrics: top1_error
 reference: relu
 """
 
 
-def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path):
+@pytest.mark.parametrize(("direction", "sign"), [("lower", 1), ("higher", -1)])
+def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path, direction, sign):
     path = tmp_path / "tuned.yaml"
     path.write_text(TUNED)
     study = load_study(path)
@@ -182,9 +193,11 @@ def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path):
     selection = select_cells(plan.cells, study.tuning, {})
     assert (len(selection.cells), selection.waiting) == (8, 6)
     errors = {("relu", "small"): 30.0, ("relu", "large"): 20.0, ("lpflu", "small"): 10.0, ("lpflu", "large"): 40.0}
+    errors = {group: sign * error for group, error in errors.items()}
     records = {
         cell.hash: {
             "status": "finished",
+            "scores": [asdict(Score("top1_error", direction, "top-1 error"))],
             "metrics": {"top1_error": 99 - errors[cell.labels["activation"], cell.choice]},  # must not count
             "curve": [{"val_top1_error": 1.0}, {"val_top1_error": errors[cell.labels["activation"], cell.choice]}],
         }
@@ -197,7 +210,7 @@ def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path):
     assert {(c.labels["activation"], c.choice) for c in final} == {("relu", "large"), ("lpflu", "small")}
     assert len(final) == 6
     assert {plan.config(cell)["trainer"]["epochs"] for cell in final} == {0}
-    assert "relu: large (top-1 error 20.00)" in describe_choices(selection, plan.cells, study.tuning)
+    assert f"relu: large (top-1 error {sign * 20:.2f})" in describe_choices(selection, plan.cells, study.tuning)
     # A value that failed is out of the running.
     worst = next(c for c in tune if c.labels["activation"] == "lpflu" and c.choice == "small")
     records[worst.hash] = {"status": "failed"}

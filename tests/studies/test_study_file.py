@@ -12,7 +12,7 @@ axes:
     on: {data.noise: 0.1}
     off: {}
 seeds: [0, 1]
-metrics: {top1_error: lower}
+metrics: top1_error
 reference: relu
 """
 
@@ -40,7 +40,9 @@ def test_reads_lists_and_named_values(tmp_path):
     [
         ("seeds:", "seed:", "unknown key 'seed'; the nearest are seeds"),
         ("reference: relu", "reference: rleu", "'rleu' is not on the axis activation; the nearest"),
-        ("top1_error: lower", "top1_error: low", "metrics.top1_error: must be lower or higher"),
+        ("metrics: top1_error", "metrics: {top1_error: higher}", "metrics: must be a name or a list of names"),
+        ("metrics: top1_error", "metrics: [a, a]", "metrics: at least one is needed, and each once"),
+        ("seeds: [0, 1]", "published: tabel1", "published: there is no published table 'tabel1'; the nearest"),
         ("seeds: [0, 1]", "seeds: [0, 0]", "has a seed twice"),
         ("seeds: [0, 1]", "seeds: [-1]", "whole numbers >= 0"),
         ("[relu, lpflu]", "[relu, relu]", "axes.activation: has the value relu twice"),

@@ -41,7 +41,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     executor = make_executor(args.executor, options, store.runs / args.executor)
     done = sum(records.get(cell.hash, {}).get("status") == "finished" for cell in selection.cells)
     total = len(selection.cells) + selection.waiting
-    progress = StudyProgress(total, done, [m.name for m in study.metrics], Durations(records.values()), store.run_dir)
+    progress = StudyProgress(total, done, study.metrics, Durations(records.values()), store.run_dir)
     runner = StudyRun(
         store,
         executor,

@@ -22,7 +22,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(f"  {name} ({len(values)}): {', '.join(values)}")
     if study.tuning:
         say(f"  tuned: {study.tuning.axis.name}: {', '.join(setting_text(v.label) for v in study.tuning.axis.values)}")
-    say(f"  metrics: {', '.join(f'{m.name} ({m.direction} is better)' for m in study.metrics)}")
+    say(f"  metrics: {', '.join(f'{score.name} ({score.direction} is better)' for score in session.plan.scores)}")
     say(
         f"  reference: {study.reference}"
         + (f"; compared with results/published/{study.published}" if study.published else "")

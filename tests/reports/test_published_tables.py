@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from synthetic_records import TOP1, record, spec
+from synthetic_records import TOP1, detection, record, spec
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.reports.published import compare_with_paper, load_published, ordering, published_frame

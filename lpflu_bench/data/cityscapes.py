@@ -9,7 +9,8 @@ from torch import Tensor
 from lpflu_bench.data.augment import JitterStrength, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
-from lpflu_bench.data.image_cache import CacheMode, read_image
+from lpflu_bench.data.image_cache import CacheMode
+from lpflu_bench.data.image_files import read_image
 from lpflu_bench.data.segmentation_labels import label_table
 from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes, read_label
 from lpflu_bench.data.synthetic_cityscapes import SCENES_NAME, draw_scenes

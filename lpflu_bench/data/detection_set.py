@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as TF
 
 from lpflu_bench.data.boxes import PackedTargets
-from lpflu_bench.data.image_cache import CacheMode, ImageCache, ImageFileError, fingerprint, read_image
+from lpflu_bench.data.image_cache import CacheMode, ImageCache, fingerprint
+from lpflu_bench.data.image_files import ImageFileError, read_image
 from lpflu_bench.data.voc_annotations import Annotation
 
 Batch = tuple[Tensor, PackedTargets]

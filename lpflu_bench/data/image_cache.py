@@ -11,33 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
 
 from lpflu_bench.errors import UserError
 
 CacheMode = Literal["none", "memory", "disk"]
-
-
-class ImageFileError(UserError):
-    """An image or label file that can't be used; its message stays one line on its way out of a loader's process."""
-
-    def __init__(self, message: str) -> None:
-        # A DataLoader's worker hands an exception over as its type and the text of its whole trace.
-        super().__init__(message.strip().splitlines()[-1].rpartition(f"{type(self).__name__}: ")[2])
-
-
-def read_image(path: Path) -> Tensor:
-    """Return an image file as uint8 RGB [3, H, W], as its pixels are stored (no EXIF rotation: labels know none).
-
-    Raises:
-        ImageFileError: the file is missing or no image.
-    """
-    try:
-        image: Tensor = decode_image(str(path), mode=ImageReadMode.RGB)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ImageFileError(f"{path}: can't be read as an image ({reason})") from error
-    return image
+# Part of every fingerprint: goes up when the same file is decoded to other pixels (2: EXIF's orientation is applied).
+_DECODER = 2
 
 
 def fingerprint(paths: Iterable[Path], *settings: object) -> str:
@@ -47,7 +26,7 @@ def fingerprint(paths: Iterable[Path], *settings: object) -> str:
         paths: the files, in order.
         settings: whatever else decides the content, such as the size images are resized to.
     """
-    digest = hashlib.blake2b(repr(settings).encode(), digest_size=8)
+    digest = hashlib.blake2b(repr((_DECODER, *settings)).encode(), digest_size=8)
     for path in paths:
         status = path.stat()
         digest.update(f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}\n".encode())

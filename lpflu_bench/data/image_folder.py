@@ -1,21 +1,15 @@
 """Your own images: one folder a class."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from rich.console import Console
-from rich.progress import track
-from torchvision.datasets.folder import IMG_EXTENSIONS
+from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
 
+from lpflu_bench.data.image_files import SUFFIXES, in_threads, is_image_name, read_image
 from lpflu_bench.data.small_images import ImageSplits, LabelledImages, SmallImages
 from lpflu_bench.errors import UserError
-
-_CHUNK = 64  # images a thread decodes in one go
 
 
 class ImageFolder(SmallImages):
@@ -32,7 +26,7 @@ class ImageFolder(SmallImages):
 
     layout = (
         f"Expected: DIR/train/<class>/* and DIR/test/<class>/* with the same class folders and images in them "
-        f"({', '.join(sorted(IMG_EXTENSIONS))}), and --data.root DIR"
+        f"({', '.join(sorted(SUFFIXES))}), and --data.root DIR"
     )
 
     def __init__(self, root: str | None = None, image_size: int = 32, **kwargs: Any) -> None:
@@ -63,7 +57,7 @@ class ImageFolder(SmallImages):
         if not folder.is_dir():
             raise UserError(f"data.root: there is no folder {folder}. {self.layout}")
         classes = {
-            path.name: sorted(file for file in path.iterdir() if file.suffix.lower() in IMG_EXTENSIONS)
+            path.name: sorted(file for file in path.iterdir() if is_image_name(file))
             for path in sorted(folder.iterdir())
             if path.is_dir() and not path.name.startswith(".")
         }
@@ -78,41 +72,16 @@ class ImageFolder(SmallImages):
         targets = torch.repeat_interleave(
             torch.arange(len(names)), torch.tensor([len(classes[name]) for name in names])
         )
-        images = np.empty((len(paths), 3, self.image_size, self.image_size), dtype=np.uint8)
+        images = torch.empty((len(paths), 3, self.image_size, self.image_size), dtype=torch.uint8)
 
-        def decode(start: int) -> None:
-            for index in range(start, min(start + _CHUNK, len(paths))):
-                images[index] = read_square(paths[index], self.image_size).transpose(2, 0, 1)
+        def decode(index: int) -> None:
+            images[index] = resized(read_image(paths[index]), self.image_size)
 
-        starts = range(0, len(paths), _CHUNK)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            try:
-                for _ in track(
-                    pool.map(decode, starts),
-                    description=f"reading {len(paths)} {split} images",
-                    total=len(starts),
-                    console=Console(stderr=True),
-                    disable=self.rank > 0,
-                    transient=True,
-                ):
-                    pass
-            except UserError:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return LabelledImages(torch.from_numpy(images), targets)
+        in_threads(decode, range(len(paths)), f"reading {len(paths)} {split} images", silent=self.rank > 0)
+        return LabelledImages(images, targets)
 
 
-def read_square(path: Path, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Decode an image to RGB uint8 [size, size, 3].
-
-    Raises:
-        UserError: It can't be decoded.
-    """
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # SyntaxError: broken PNG chunks
-        raise UserError(f"{path}: can't be decoded as an image ({error}); fix or delete it") from error
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def resized(image: Tensor, size: int) -> Tensor:
+    """Return an image uint8 [3, H, W] as a square [3, size, size] (bilinear, the aspect ratio is not kept)."""
+    square: Tensor = TF.resize(image, [size, size], antialias=True)
+    return square

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as TF
 
-from lpflu_bench.data.image_cache import CacheMode, ImageCache, ImageFileError, fingerprint, read_image
+from lpflu_bench.data.image_cache import CacheMode, ImageCache, fingerprint
+from lpflu_bench.data.image_files import ImageFileError, read_image
 from lpflu_bench.data.segmentation_labels import LabelTable, UnknownLabelError
 from lpflu_bench.errors import UserError
 

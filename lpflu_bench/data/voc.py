@@ -14,7 +14,8 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.boxes import PackedTargets, Target, flip_boxes
 from lpflu_bench.data.detection_set import DetectionSet
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
-from lpflu_bench.data.image_cache import CacheMode, read_image
+from lpflu_bench.data.image_cache import CacheMode
+from lpflu_bench.data.image_files import read_image
 from lpflu_bench.data.synthetic_voc import draw_voc
 from lpflu_bench.data.voc_annotations import Annotation, read_annotation, read_list, summarize
 from lpflu_bench.errors import UserError

@@ -1,5 +1,6 @@
 """The cache returns what decoding returns, decodes once, and says its size."""
 
+import os
 import pickle
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lpflu_bench.data.image_cache import ImageCache, ImageFileError, fingerprint, read_image
+from lpflu_bench.data.image_cache import ImageCache, fingerprint
+from lpflu_bench.data.image_files import ImageFileError, read_image
 from lpflu_bench.errors import UserError
 
 
@@ -86,14 +88,40 @@ def _write(path, size=(6, 4)):
     Image.fromarray(np.full((size[1], size[0], 3), 200, np.uint8)).save(path)
 
 
-def test_fingerprint_changes_with_files_and_settings(tmp_path):
-    path = tmp_path / "a.png"
-    _write(path)
+def test_fingerprint_changes_with_each_of_path_size_date_and_settings(tmp_path):
+    path, other = tmp_path / "a.png", tmp_path / "b.png"
+    for file in (path, other):
+        file.write_bytes(b"1234")
+        os.utime(file, ns=(10, 10))
     first = fingerprint([path], 320)
     assert first == fingerprint([path], 320)
     assert first != fingerprint([path], 300)
-    _write(path, (7, 4))
+    assert first != fingerprint([other], 320)
+    assert fingerprint([path, other]) != fingerprint([other, path])
+    os.utime(path, ns=(10, 11))
     assert first != fingerprint([path], 320)
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(10, 10))
+    assert first != fingerprint([path], 320)
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk"])
+def test_an_item_counts_as_filled_only_once_it_is_there(mode, tmp_path):
+    """Another process that reads meanwhile must decode too, and what failed is decoded again."""
+
+    def decode(i):
+        assert not cache._open()[1][i]
+        if not failed:
+            failed.append(i)
+            raise ImageFileError("no such file yet")
+        return torch.full((3, 2, 2), 7, dtype=torch.uint8)
+
+    failed = []
+    cache = ImageCache(decode, 2, (3, 2, 2), mode, folder=tmp_path, key="a")
+    with pytest.raises(ImageFileError):
+        cache[[1]]
+    assert cache[[1]].unique().tolist() == [7]
+    assert cache._open()[1].tolist() == [0, 1]
 
 
 def test_read_image(tmp_path):

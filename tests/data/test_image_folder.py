@@ -63,7 +63,7 @@ def test_other_files_and_hidden_folders_are_left_alone(root):
 
 def test_undecodable_image_is_named(root):
     (root / "test" / "cat" / "1.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"test/cat/1\.png: can't be decoded") as error:
+    with pytest.raises(UserError, match=r"test/cat/1\.png: can't be read as an image") as error:
         ready(root)
     assert "\n" not in str(error.value)
 
@@ -71,7 +71,7 @@ def test_undecodable_image_is_named(root):
 def test_truncated_image_is_named(root):
     path = root / "train" / "bee" / "2.png"
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UserError, match=r"train/bee/2\.png: can't be decoded"):
+    with pytest.raises(UserError, match=r"train/bee/2\.png: can't be read as an image"):
         ready(root)
 
 

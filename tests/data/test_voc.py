@@ -11,7 +11,7 @@ from PIL import Image
 
 from lpflu_bench.data.boxes import PackedTargets, flip_boxes
 from lpflu_bench.data.detection_set import DetectionSet
-from lpflu_bench.data.image_cache import ImageFileError
+from lpflu_bench.data.image_files import ImageFileError
 from lpflu_bench.data.voc import VOC, VOC_CLASSES
 from lpflu_bench.data.voc_annotations import read_annotation
 from lpflu_bench.errors import UserError

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -208,7 +208,7 @@ def _refuse_other_modes(path: Path, mode: str) -> None:
 def _unreadable(path: Path, error: Exception) -> ImageFileError:
     if isinstance(error, FileNotFoundError):
         return ImageFileError(f"{path} is missing")
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         what = "empty" if path.is_file() and not path.stat().st_size else "not in a known image format"
         return ImageFileError(f"{path}: can't be read as an image (the file is {what})")
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

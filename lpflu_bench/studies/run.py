@@ -1,5 +1,6 @@
 """Run the cells of a study that are not finished, on an executor, into the store."""
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,11 @@ from lpflu_bench.records import FILE_NAME, SCHEMA, identity, read_record
 from lpflu_bench.studies.cell import RUNNER, Job, Outcome
 from lpflu_bench.studies.executors.base import Executor
 from lpflu_bench.studies.grid import Cell
-from lpflu_bench.studies.store import Owner, Store
+from lpflu_bench.studies.locks import Owner
+from lpflu_bench.studies.store import Store
 
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 2.0
 
 
 class Progress(Protocol):
@@ -34,7 +37,7 @@ class Summary:
     finished: list[Cell] = field(default_factory=list)
     failed: dict[Cell, str] = field(default_factory=dict)
     claimed_elsewhere: dict[Cell, Owner | None] = field(default_factory=dict)
-    """Cells that another process is at work on."""
+    """Cells that another process is still at work on."""
     left: int = 0
     """Cells not started: a limit was reached, or the run was stopped."""
     interrupted: bool = False
@@ -71,6 +74,8 @@ class StudyRun:
         self._tries: Counter[str] = Counter()
         self._running: dict[str, Cell] = {}
         self._started: set[str] = set()
+        self._elsewhere: list[Cell] = []
+        self._looked = 0.0
         self._stop = False
         self.summary = Summary()
 
@@ -80,13 +85,22 @@ class StudyRun:
         return self._stop
 
     def run(self, cells: Sequence[Cell]) -> Summary:
-        """Run the cells that are not finished; an interrupt ends them where they are and is noted in the summary."""
+        """Run the cells that are not finished; an interrupt ends them where they are and is noted in the summary.
+
+        A cell that another process is at work on is tried again as long as there is something else to do, and until it
+        is sure that the other one lives.
+        """
         queue = deque(cells)
         try:
             while True:
                 self._fill(queue)
+                undecided = self._take_back(queue)
                 if not self._running and (self._stop or self._next(queue) is None):
-                    break
+                    if self._stop or queue or not undecided:
+                        break
+                    time.sleep(_POLL_SECONDS)
+                if not self._running:
+                    continue
                 for job, outcome in self._executor.poll(_POLL_SECONDS):
                     self._end(self._running.pop(job.cell), outcome, queue)
                 if self._stop:
@@ -97,7 +111,22 @@ class StudyRun:
             self.summary.interrupted = True
             self._drop_running("interrupted")
         self.summary.left = len(queue)
+        owners = self._store.locks.running()
+        self.summary.claimed_elsewhere = {cell: owners.get(cell.hash) for cell in self._elsewhere}
         return self.summary
+
+    def _take_back(self, queue: deque[Cell]) -> bool:
+        """Queue the cells held elsewhere that have become free; return whether it is unclear for some of the others."""
+        if not self._elsewhere:
+            return False
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return True
+        states = {cell: self._store.locks.state(cell.hash) for cell in self._elsewhere}
+        self._looked = time.monotonic()
+        free = [cell for cell, state in states.items() if state == "free"]
+        queue.extend(free)
+        self._elsewhere = [cell for cell in self._elsewhere if cell not in free]
+        return "unknown" in states.values()
 
     def _next(self, queue: deque[Cell]) -> Cell | None:
         """Return the next cell to start; once the limit is reached, only one that is run again."""
@@ -111,12 +140,12 @@ class StudyRun:
             if cell is None:
                 return
             queue.remove(cell)
-            if not self._store.claim(cell.hash):
-                self.summary.claimed_elsewhere[cell] = self._store.running().get(cell.hash)
+            if not self._store.locks.claim(cell.hash):
+                self._elsewhere.append(cell)
                 continue
             record = self._store.record(cell.hash)  # after the claim: another process may just have finished it
             if record is not None and record["status"] == "finished":
-                self._store.release(cell.hash)
+                self._store.locks.release(cell.hash)
                 continue
             self._store.start_attempt(cell.hash)
             self._started.add(cell.hash)
@@ -126,9 +155,9 @@ class StudyRun:
             self._progress.started(cell)
 
     def _end(self, cell: Cell, outcome: Outcome, queue: deque[Cell]) -> None:
-        if not self._store.holds(cell.hash):  # this machine slept; another one has taken the cell over
-            self.summary.claimed_elsewhere[cell] = self._store.running().get(cell.hash)
-            self._store.release(cell.hash)
+        if not self._store.locks.holds(cell.hash):  # this machine slept; another one has taken the cell over
+            self._elsewhere.append(cell)
+            self._store.locks.release(cell.hash)
             return
         outcome = _checked(cell, outcome)
         if outcome.record is not None:
@@ -151,7 +180,7 @@ class StudyRun:
                 self._store.write(cell.hash, self._failed_record(cell, outcome, attempts))
                 self.summary.failed[cell] = str(outcome.error)
                 self._stop = self._stop or self._fail_fast
-        self._store.release(cell.hash)
+        self._store.locks.release(cell.hash)
         self._progress.ended(cell, outcome, state)
 
     def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -186,7 +215,7 @@ class StudyRun:
         self._executor.close()
         for cell in self._running.values():
             self._store.end_attempt(cell.hash, outcome)
-            self._store.release(cell.hash)
+            self._store.locks.release(cell.hash)
         self._running.clear()
 
 

@@ -1,28 +1,17 @@
-"""A study's run records, attempts and locks."""
+"""A study's run records and attempts."""
 
-import contextlib
-import fcntl
 import json
 import os
 import re
-import socket
-import threading
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import read_record, write_record
+from lpflu_bench.studies.locks import Locks
 
-HEARTBEAT_SECONDS = 10.0
-STALE_SECONDS = 60.0
-"""A lock without a heartbeat for this long is stale (that of a dead process of this machine is at once)."""
 _SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics", "scores")
 _RECORD = re.compile(r"[0-9a-f]{16}\.json")
 
@@ -32,41 +21,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lock."""
-
-    host: str
-    pid: int
-    started: float
-    token: str
-
-    @classmethod
-    def this_process(cls) -> "Owner":
-        """Return this process with a new token."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
-
-    @property
-    def dead(self) -> bool:
-        """Whether it was a process of this machine that is gone (another one may have its number now)."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1.0
-        except psutil.NoSuchProcess:
-            return True
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
-
-
 class Store:
-    """The records and the runs of one study.
+    """The records and the runs of one study. Left as a context, it gives its locks back.
 
     ``results/<study>/records/<hash>.json`` is a cell's record: small, committed, the only thing that reports read.
-    ``runs/<study>/cells/<hash>/`` is its run folder (checkpoint, logs, attempts), ``runs/<study>/locks/<hash>`` the
-    lock of the process at work on it. Several processes, on one machine or on a shared file system, may use a store at
-    once.
+    ``runs/<study>/cells/<hash>/`` is its run folder (checkpoint, logs, attempts), ``runs/<study>/locks``
+    says who is at work on it (:class:`~lpflu_bench.studies.locks.Locks`). Several processes, on one machine or on a
+    shared file system, may use a store at once.
 
     Args:
         study: the study's name.
@@ -78,11 +39,7 @@ class Store:
         self.results = results / study
         self.runs = runs / study
         self._records = self.results / "records"
-        self._locks = self.runs / "locks"
-        self.owner = Owner.this_process()
-        self._held: set[str] = set()
-        self._stop = threading.Event()
-        self._heart: threading.Thread | None = None
+        self.locks = Locks(self.runs / "locks")
 
     # --- records ---------------------------------------------------------------------------------------------------
 
@@ -177,83 +134,9 @@ class Store:
     def _write_attempts(self, cell: str, attempts: list[dict[str, Any]]) -> None:
         write_text_atomically(self.run_dir(cell) / "attempts.json", json.dumps(attempts, indent=1))
 
-    # --- locks -----------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _guard(self) -> Iterator[float]:
-        """Let one process at a time look at and change locks; gives the file system's time."""
-        try:
-            self._locks.mkdir(parents=True, exist_ok=True)
-            with (self._locks / ".guard").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                os.utime(file.fileno())
-                yield os.fstat(file.fileno()).st_mtime
-        except OSError as error:
-            raise UserError(f"cannot lock cells in {self._locks}: {error.strerror}") from error
-
-    @staticmethod
-    def _read_lock(path: Path) -> Owner | None:
-        try:
-            return Owner(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def _alive(self, path: Path, time: float) -> Owner | None:
-        owner = self._read_lock(path)
-        if owner is None or owner.dead:
-            return None
-        try:
-            return owner if time - path.stat().st_mtime < STALE_SECONDS else None
-        except FileNotFoundError:
-            return None
-
-    def claim(self, cell: str) -> bool:
-        """Take a cell's lock, or that of a dead owner; False if a living one has it."""
-        path = self._locks / cell
-        with self._guard() as time:
-            if path.exists():
-                if self._alive(path, time):
-                    return False
-                path.unlink(missing_ok=True)
-            with path.open("x", encoding="utf-8") as file:
-                json.dump(vars(self.owner), file)
-            self._held.add(cell)
-        if self._heart is None:
-            self._heart = threading.Thread(target=self._beat, daemon=True)
-            self._heart.start()
-        return True
-
-    def holds(self, cell: str) -> bool:
-        """Return whether this store still has a cell's lock (a process that was suspended may have lost it)."""
-        return self._read_lock(self._locks / cell) == self.owner
-
-    def release(self, cell: str) -> None:
-        """Give a lock back."""
-        with self._guard():
-            self._held.discard(cell)
-            if self.holds(cell):
-                (self._locks / cell).unlink(missing_ok=True)
-
-    def running(self) -> dict[str, Owner]:
-        """Return the cells that are being run now, and by whom."""
-        if not self._locks.is_dir():
-            return {}
-        with self._guard() as time:
-            paths = [path for path in self._locks.iterdir() if not path.name.startswith(".")]
-            owners = {path.name: self._alive(path, time) for path in paths}
-        return {cell: owner for cell, owner in owners.items() if owner}
-
-    def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
-            for cell in list(self._held):
-                with contextlib.suppress(OSError):
-                    os.utime(self._locks / cell)
-
     def close(self) -> None:
         """Give all locks back."""
-        self._stop.set()
-        for cell in list(self._held):
-            self.release(cell)
+        self.locks.close()
 
     def __enter__(self) -> "Store":
         return self

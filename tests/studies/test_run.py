@@ -111,11 +111,28 @@ def other_record(job):
 
 def test_a_cell_of_another_process_is_left_to_it(store, tmp_path):
     other = Store("s", tmp_path / "results", tmp_path / "runs")
-    assert other.claim(cell(1).hash)
+    assert other.locks.claim(cell(1).hash)
     summary, _ = study_run(store, ["ok", "ok"])
     assert statuses(store) == {0: "finished"}
     assert list(summary.claimed_elsewhere) == [cell(1)]
     assert summary.claimed_elsewhere[cell(1)].pid == os.getpid()
+
+
+def test_a_cell_held_elsewhere_is_tried_again_before_the_run_ends(store, tmp_path):
+    other = Store("s", tmp_path / "results", tmp_path / "runs")
+    for number in (0, 2):
+        assert other.locks.claim(cell(number).hash)
+
+    class Release(Silent):
+        def started(self, started):
+            if started == cell(1):
+                other.locks.release(cell(2).hash)  # without a record: it was interrupted there
+
+    progress = Release()
+    run = StudyRun(store, LocalExecutor(Path()), lambda cell: {"behaviour": "ok"}, progress, runner=RUNNER)
+    summary = run.run([cell(number) for number in range(3)])
+    assert statuses(store) == {1: "finished", 2: "finished"}
+    assert list(summary.claimed_elsewhere) == [cell(0)]
 
 
 SCRIPT = """
@@ -166,7 +183,7 @@ def test_an_interrupt_stops_cleanly(store, sent):
     process.send_signal(sent)
     assert process.communicate(timeout=60)[0].split()[0] == b"True"
     assert _gone(worker)
-    assert store.running() == {}
+    assert store.locks.running() == {}
     assert [a["outcome"] for a in store.attempts(cell(0).hash)] == ["interrupted"]
 
 

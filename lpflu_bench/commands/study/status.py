@@ -21,7 +21,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     store, study = session.store, session.study
     records = store.summaries()
     selection = session.selection(records)
-    running = store.running()
+    running = store.locks.running()
     started = store.started()
     states = {cell: _state(cell, records, running, started) for cell in selection.cells}
     console = Console()

@@ -21,10 +21,10 @@ class _ParserOnly(BenchCLI):
     def parse_arguments(self, parser: Any, args: Any) -> None:
         pass
 
-    def _parse_ckpt_path(self) -> None:
+    def prepare_checkpoint(self) -> None:
         self.config = {"subcommand": None}
 
-    def _set_seed(self) -> None:
+    def seed(self) -> None:
         pass
 
     def instantiate_classes(self) -> None:
@@ -35,7 +35,7 @@ class Resolver:
     """Parses configuration files and settings with the command line's own parser; looks whether their parts exist."""
 
     def __init__(self) -> None:
-        self._parser = _ParserOnly(["fit"])._parser("fit")
+        self._parser = _ParserOnly(["fit"]).command_parser("fit")
         self._checked: set[str] = set()
         self._resolved: dict[str, str] = {}
 

@@ -28,6 +28,8 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.training.cli_hooks import HookedCLI
+from lpflu_bench.training.cluster import own_processes
 from lpflu_bench.training.config_errors import one_line
 from lpflu_bench.training.trained_config import refuse_contradiction, trained_config
 
@@ -46,7 +48,7 @@ class BenchArgumentParser(LightningArgumentParser):
         raise UserError(one_line(message, self)) from ex
 
 
-class BenchCLI(LightningCLI):
+class BenchCLI(HookedCLI):
     """LightningCLI for the suite's modules.
 
     What differs from Lightning's: a checkpoint never overrides a flag, a contradiction is an error; ``test`` needs a
@@ -100,7 +102,7 @@ class BenchCLI(LightningCLI):
         """Parse, without the warning that ``sys.argv`` is there too."""
         self.config = parser.parse_args(args)
 
-    def _parse_ckpt_path(self) -> None:
+    def prepare_checkpoint(self) -> None:
         """Find the run's folder and the checkpoint, and refuse what contradicts it (Lightning would override flags)."""
         command = self.config.subcommand
         config = self.config[command]
@@ -122,7 +124,9 @@ class BenchCLI(LightningCLI):
 
     def _plain_config(self) -> dict[str, Any]:
         command = self.config.subcommand
-        dumped = yaml.safe_load(self._parser(command).dump(self.config[command], skip_none=False, skip_validation=True))
+        dumped = yaml.safe_load(
+            self.command_parser(command).dump(self.config[command], skip_none=False, skip_validation=True)
+        )
         return dict(dumped)
 
     def _find_run_dir(self, config: Mapping[str, Any], checkpoint: str | None) -> Path:
@@ -148,16 +152,16 @@ class BenchCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the suite's callbacks, logger and checkpoints."""
         command = str(self.subcommand)
-        settings: dict[str, Any] = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        settings: dict[str, Any] = {**self.built("trainer", {}), **kwargs}
         folder = self.run_dir / _free_name(self.run_dir, command)
         config = self._plain_config()
         self.record = RunRecord(self.run_dir, task=config["task"], config=config)
         callbacks: list[Callback] = [StepSeed(), SlopeEMA()]
-        weight_ema = self._get(self.config_init, "weight_ema")
+        weight_ema = self.built("weight_ema")
         if weight_ema.decay is not None:
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
         callbacks += [
-            self._get(self.config_init, "diagnostics"),
+            self.built("diagnostics"),
             FiniteLoss(),
             self.record,
             last_checkpoint(self.run_dir / CHECKPOINTS),
@@ -165,7 +169,8 @@ class BenchCLI(LightningCLI):
         if command == "predict":
             callbacks.append(PredictionWriter(folder))
         settings["callbacks"] = [*(settings.get("callbacks") or []), *callbacks]
-        settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO()]
+        processes = own_processes(settings.get("devices"), int(settings.get("num_nodes") or 1))
+        settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO(), *processes]
         settings["default_root_dir"] = settings.get("default_root_dir") or str(self.run_dir)
         if settings.get("logger") is None:
             settings["logger"] = CSVLogger(self.run_dir, name="", version=folder.name)
@@ -182,8 +187,9 @@ class BenchCLI(LightningCLI):
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         return trainer
 
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Load plain weights alone from a checkpoint."""
+        return {"weights_only": True}
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -128,6 +128,8 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
         with _limited(time_limit), _interrupts():
             record = runner(job)
         return Outcome(record=record, seconds=time.monotonic() - start, host=host)
+    except _TerminatedError:
+        return Outcome(error="stopped by SIGTERM", lost=True, seconds=time.monotonic() - start, host=host)
     except Exception as error:
         if not isinstance(error, UserError):
             import traceback
@@ -144,6 +146,10 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
 
 class _TimeLimitError(Exception):
     """A cell took too long."""
+
+
+class _TerminatedError(Exception):
+    """The machine is wanted back."""
 
 
 def _in_main_thread() -> bool:
@@ -177,6 +183,8 @@ def _interrupts() -> Iterator[None]:
     except SystemExit as error:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             raise KeyboardInterrupt from error
+        if type(error).__name__ == "SIGTERMException":  # Lightning's, imported only where it is used
+            raise _TerminatedError from error
         raise UserError(f"the run exited with status {error.code}") from error
     finally:
         if earlier is not None:

@@ -18,6 +18,9 @@ def run(job):
     behaviour, *rest = job.config["behaviour"].split(":")
     if behaviour == "sleep":
         time.sleep(float(rest[0]))
+    elif behaviour == "wait-for":
+        while not Path(rest[0]).exists():
+            time.sleep(0.05)
     elif behaviour == "raise":
         raise RuntimeError("broken")
     elif behaviour == "refuse":

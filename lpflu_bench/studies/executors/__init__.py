@@ -10,12 +10,14 @@ from lpflu_bench.studies.executors.base import Executor
 from lpflu_bench.studies.executors.local import LocalExecutor
 from lpflu_bench.studies.executors.processes import ProcessExecutor
 from lpflu_bench.studies.executors.ray import RayExecutor
+from lpflu_bench.studies.executors.slurm import SlurmExecutor
 from lpflu_bench.text import nearest
 
 EXECUTORS: dict[str, type[Executor]] = {
     "process": ProcessExecutor,
     "local": LocalExecutor,
     "ray": RayExecutor,
+    "slurm": SlurmExecutor,
 }
 DEFAULT = "process"
 

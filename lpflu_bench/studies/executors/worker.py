@@ -6,6 +6,7 @@ It lives over many cells, so that torch is imported once. What a cell prints goe
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +22,9 @@ def _read_jobs(jobs: "queue.Queue[str]") -> None:
 
 def main() -> None:
     """Serve until standard input closes."""
+    signal.signal(
+        signal.SIGUSR2, lambda *_: None
+    )  # of a job scheduler, to all processes of a job: its parent's business
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()

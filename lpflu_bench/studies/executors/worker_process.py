@@ -56,7 +56,9 @@ class WorkerProcess:
         cause = self._cause_of_death()
         if self._expired:
             cause = f"stopped at the time limit of {self._time_limit:g} s"
-        return Outcome(error=cause, seconds=seconds)
+        assert self._process is not None
+        lost = self._process.returncode in (-signal.SIGTERM, -signal.SIGUSR2)  # a job scheduler wants the machine back
+        return Outcome(error=cause, lost=lost, seconds=seconds)
 
     def _living(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:

@@ -4,6 +4,7 @@ from lpflu_bench.data.augment import JitterStrength, Noise
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.cifar import CIFAR10, CIFAR100
 from lpflu_bench.data.cityscapes import Cityscapes
+from lpflu_bench.data.detection_folder import DetectionFolder
 from lpflu_bench.data.fashion_mnist import FashionMNIST
 from lpflu_bench.data.image_folder import ImageFolder
 from lpflu_bench.data.shapes import Shapes
@@ -16,6 +17,7 @@ __all__ = [
     "VOC",
     "BenchDataModule",
     "Cityscapes",
+    "DetectionFolder",
     "FashionMNIST",
     "ImageFolder",
     "JitterStrength",

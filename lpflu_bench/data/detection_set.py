@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as TF
 
+from lpflu_bench.data.annotations import Annotation
 from lpflu_bench.data.boxes import PackedTargets
 from lpflu_bench.data.image_cache import CacheMode, ImageCache, fingerprint
-from lpflu_bench.data.image_files import ImageFileError, read_image
-from lpflu_bench.data.voc_annotations import Annotation
+from lpflu_bench.data.image_files import read_image
 
 Batch = tuple[Tensor, PackedTargets]
 
@@ -23,14 +23,7 @@ class _Decode:
         self.annotations, self.image_size = annotations, image_size
 
     def __call__(self, index: int) -> Tensor:
-        annotation = self.annotations[index]
-        image = read_image(annotation.image)
-        height, width = image.shape[1:]
-        if (height, width) != (annotation.height, annotation.width):
-            raise ImageFileError(
-                f"{annotation.image}: the image is {width}x{height} pixels, "
-                f"its annotation says {annotation.width}x{annotation.height}"
-            )
+        image = read_image(self.annotations[index].image)
         resized: Tensor = TF.resize(image, [self.image_size, self.image_size], antialias=True)
         return resized
 
@@ -41,8 +34,9 @@ class DetectionSet(Dataset[Batch]):
     Args:
         annotations: of the images.
         image_size: S; both sides are resized to it, whatever the image's aspect ratio (as SSD does).
-        with_difficult: whether difficult objects are part of the targets.
-        difficult_is_crowd: whether those that are get marked as crowd, which is ignored in scoring.
+        training: whether the set is trained on: groups of objects are left out then, and difficult objects by default.
+        train_on_difficult: whether difficult objects are kept in training.
+        difficult_is_crowd: whether they are marked as crowd otherwise, which is ignored in scoring as groups are.
         cache: where decoded images are kept (see :class:`ImageCache`): ``len(annotations) * 3 * S * S`` bytes.
         cache_dir: folder of a cache on disk.
     """
@@ -52,18 +46,20 @@ class DetectionSet(Dataset[Batch]):
         annotations: Sequence[Annotation],
         image_size: int,
         *,
-        with_difficult: bool,
-        difficult_is_crowd: bool = False,
+        training: bool,
+        train_on_difficult: bool = False,
+        difficult_is_crowd: bool = True,
         cache: CacheMode = "none",
         cache_dir: str | Path | None = None,
     ) -> None:
         self.annotations = list(annotations)
         scales = [image_size / torch.tensor([a.width, a.height, a.width, a.height]) for a in annotations]
-        kept = [torch.ones_like(a.difficult) if with_difficult else ~a.difficult for a in annotations]
+        kept = [~self._left_out(a, training=training, train_on_difficult=train_on_difficult) for a in annotations]
         self.boxes = [a.boxes[keep] * scale for a, keep, scale in zip(annotations, kept, scales, strict=True)]
         self.labels = [a.labels[keep] for a, keep in zip(annotations, kept, strict=True)]
         self.iscrowd = [
-            (a.difficult[keep] & difficult_is_crowd).long() for a, keep in zip(annotations, kept, strict=True)
+            (a.crowd | (a.difficult & difficult_is_crowd))[keep].long()
+            for a, keep in zip(annotations, kept, strict=True)
         ]
         self.sizes = torch.tensor([[a.height, a.width] for a in annotations])
         self.images = ImageCache(
@@ -74,6 +70,12 @@ class DetectionSet(Dataset[Batch]):
             folder=cache_dir,
             key=fingerprint((a.image for a in annotations), image_size) if cache == "disk" else "",
         )
+
+    @staticmethod
+    def _left_out(annotation: Annotation, *, training: bool, train_on_difficult: bool) -> Tensor:
+        if not training:
+            return torch.zeros_like(annotation.difficult)
+        return annotation.crowd if train_on_difficult else annotation.crowd | annotation.difficult
 
     def __len__(self) -> int:
         return len(self.annotations)

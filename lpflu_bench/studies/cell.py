@@ -18,6 +18,7 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.studies.disk import is_disk_error
 
 RUNNER = "lpflu_bench.studies.cell:train_and_test"
 
@@ -50,6 +51,7 @@ class Outcome:
         error: one line, of one that failed.
         final: running it again would end the same way.
         lost: it is not the cell's fault (a node of the cluster went away).
+        disk: the disk is full or read-only: no other cell would do better.
         seconds: it took.
         host: where.
     """
@@ -58,6 +60,7 @@ class Outcome:
     error: str | None = None
     final: bool = False
     lost: bool = False
+    disk: bool = False
     seconds: float = 0.0
     host: str = ""
 
@@ -138,8 +141,13 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
         line = " ".join(str(error).split()) or "no message"
         named = line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"
         print(named, file=sys.stderr, flush=True)
-        final = isinstance(error, UserError)
-        return Outcome(error=named[:500], final=final, seconds=time.monotonic() - start, host=host)
+        return Outcome(
+            error=named[:500],
+            final=isinstance(error, UserError),
+            disk=is_disk_error(error, Path(job.run_dir)),
+            seconds=time.monotonic() - start,
+            host=host,
+        )
     finally:
         _clean_up()
 

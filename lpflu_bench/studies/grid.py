@@ -1,5 +1,6 @@
 """From a study to its cells: one run each, known by the hash of its resolved configuration."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -355,5 +356,6 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
         "scores": [asdict(score) for score in plan.scores],
         "cells": [[c.hash, dict(c.labels), c.template, c.seed, c.stage, c.choice] for c in plan.cells],
     }
-    write_text_atomically(cache, json.dumps(content))
+    with contextlib.suppress(OSError):  # a read-only or full disk: next time it is made again
+        write_text_atomically(cache, json.dumps(content))
     return plan

@@ -1,11 +1,13 @@
 """Run the cells of a study that are not finished, on an executor, into the store."""
 
+import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lpflu_bench.errors import UserError
 from lpflu_bench.records import FILE_NAME, SCHEMA, identity, read_record
 from lpflu_bench.studies.cell import RUNNER, Job, Outcome
 from lpflu_bench.studies.executors.base import Executor
@@ -54,6 +56,7 @@ class StudyRun:
         retries: how often a cell that crashed, hung or failed by accident is run again before it counts as failed.
         fail_fast: stop everything at the first failed cell.
         limit: start at most so many cells.
+        before_start: called before each cell is started; what it raises stops the run.
         runner: what runs a cell (:attr:`Job.runner`).
     """
 
@@ -67,10 +70,12 @@ class StudyRun:
         retries: int = 1,
         fail_fast: bool = False,
         limit: int | None = None,
+        before_start: Callable[[], None] = lambda: None,
         runner: str = RUNNER,
     ) -> None:
         self._store, self._executor, self._config_of, self._progress = store, executor, config_of, progress
         self._retries, self._fail_fast, self._limit, self._runner = retries, fail_fast, limit, runner
+        self._before_start = before_start
         self._tries: Counter[str] = Counter()
         self._running: dict[str, Cell] = {}
         self._started: set[str] = set()
@@ -89,6 +94,9 @@ class StudyRun:
 
         A cell that another process is at work on is tried again as long as there is something else to do, and until it
         is sure that the other one lives.
+
+        Raises:
+            UserError: the disk is full or cannot be written to; what ran is interrupted, and none counts as failed.
         """
         queue = deque(cells)
         try:
@@ -110,6 +118,9 @@ class StudyRun:
         except KeyboardInterrupt:
             self.summary.interrupted = True
             self._drop_running("interrupted")
+        except UserError:
+            self._drop_running("interrupted")
+            raise
         self.summary.left = len(queue)
         owners = self._store.locks.running()
         self.summary.claimed_elsewhere = {cell: owners.get(cell.hash) for cell in self._elsewhere}
@@ -139,6 +150,7 @@ class StudyRun:
             cell = self._next(queue)
             if cell is None:
                 return
+            self._before_start()
             queue.remove(cell)
             if not self._store.locks.claim(cell.hash):
                 self._elsewhere.append(cell)
@@ -159,6 +171,12 @@ class StudyRun:
             self._elsewhere.append(cell)
             self._store.locks.release(cell.hash)
             return
+        if outcome.disk:
+            self._running[cell.hash] = cell
+            raise UserError(
+                f"stopped, with the runs in progress interrupted, because of the disk: {outcome.error}; make room and "
+                "re-run the same command to resume"
+            )
         outcome = _checked(cell, outcome)
         if outcome.record is not None:
             state = "finished"
@@ -214,8 +232,10 @@ class StudyRun:
     def _drop_running(self, outcome: str) -> None:
         self._executor.close()
         for cell in self._running.values():
-            self._store.end_attempt(cell.hash, outcome)
-            self._store.locks.release(cell.hash)
+            with contextlib.suppress(UserError):  # a full disk: the next attempt will note how this one ended
+                self._store.end_attempt(cell.hash, outcome)
+            with contextlib.suppress(UserError):
+                self._store.locks.release(cell.hash)
         self._running.clear()
 
 

@@ -1,5 +1,6 @@
 """A study's run records and attempts."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import read_record, write_record
 from lpflu_bench.studies.locks import Locks
@@ -89,7 +91,8 @@ class Store:
             kept = {key: record[key] for key in _SUMMARY if key in record}
             found[cell] = [stamp, {**kept, "curve": (record.get("curve") or [])[-1:]}]
         if found != known:
-            write_text_atomically(index, json.dumps(found))
+            with contextlib.suppress(OSError):  # a read-only or full disk can still be looked at
+                write_text_atomically(index, json.dumps(found))
         return {cell: summary for cell, (_, summary) in sorted(found.items())}
 
     def write(self, cell: str, record: Mapping[str, Any]) -> None:
@@ -132,7 +135,11 @@ class Store:
         return attempts
 
     def _write_attempts(self, cell: str, attempts: list[dict[str, Any]]) -> None:
-        write_text_atomically(self.run_dir(cell) / "attempts.json", json.dumps(attempts, indent=1))
+        path = self.run_dir(cell) / "attempts.json"
+        try:
+            write_text_atomically(path, json.dumps(attempts, indent=1))
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; make room and re-run the same command") from error
 
     def close(self) -> None:
         """Give all locks back."""

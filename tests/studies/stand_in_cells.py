@@ -1,5 +1,6 @@
 """Cells that train nothing: what a job's configuration says is what it does."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ def run(job):
     elif behaviour == "wait-for":
         while not Path(rest[0]).exists():
             time.sleep(0.05)
+    elif behaviour == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.ckpt")
     elif behaviour == "raise":
         raise RuntimeError("broken")
     elif behaviour == "refuse":

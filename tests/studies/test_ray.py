@@ -1,4 +1,5 @@
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import stand_in_cells
 from stand_in_cells import RUNNER, Silent, cell
 
+from lpflu_bench.errors import UserError
 from lpflu_bench.studies.run import StudyRun
 from lpflu_bench.studies.store import Store
 
@@ -63,3 +65,16 @@ def test_cells_of_a_lost_node_are_run_again_on_another(cluster, tmp_path):
     assert len(store.records()) == 12
     executor.close()
     assert ray.is_initialized()  # it was there before
+
+
+def test_an_unreachable_cluster_is_one_line_after_the_stated_wait(tmp_path, monkeypatch, capsys):
+    from lpflu_bench.studies.executors import ray as ray_module
+
+    monkeypatch.setattr(ray_module, "WAIT_SECONDS", 2.0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(UserError, match="no Ray cluster answered within 2 s"):
+            ray_module.RayExecutor(tmp_path, address=address)
+    assert f"waiting up to 2 s for the Ray cluster at {address}" in capsys.readouterr().out
+    assert not ray.is_initialized()

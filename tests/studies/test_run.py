@@ -135,6 +135,27 @@ def test_a_cell_held_elsewhere_is_tried_again_before_the_run_ends(store, tmp_pat
     assert list(summary.claimed_elsewhere) == [cell(0)]
 
 
+def test_a_full_disk_stops_the_run_and_fails_no_cell(store):
+    with pytest.raises(UserError, match=r"because of the disk: OSError: .*No space left on device.*re-run"):
+        study_run(store, ["ok", "full", "ok"])
+    assert statuses(store) == {0: "finished"}
+    assert [attempt["outcome"] for attempt in store.attempts(cell(1).hash)] == ["interrupted"]
+    assert not (store.run_dir(cell(2).hash)).exists()
+    assert store.locks.running() == {}
+    study_run(store, ["ok", "ok", "ok"])
+    assert statuses(store) == {0: "finished", 1: "finished", 2: "finished"}
+
+
+def test_the_disk_is_looked_at_before_each_cell(store):
+    def full():
+        if statuses(store):
+            raise UserError("no room")
+
+    with pytest.raises(UserError, match="no room"):
+        study_run(store, ["ok", "ok"], before_start=full)
+    assert statuses(store) == {0: "finished"}
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

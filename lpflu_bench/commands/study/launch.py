@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Run them, and say what is left."""
+    from lpflu_bench.studies.disk import check_disk
     from lpflu_bench.studies.executors import given_options, make_executor
     from lpflu_bench.studies.machine import check_roots, for_this_machine, terminate_as_interrupt
     from lpflu_bench.studies.progress import Durations, StudyProgress
@@ -38,6 +39,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(f"{study.name}: all {len(selection.cells)} cells are finished")
         say(f"next: lpflu-bench study report {args.study}")
         return 0
+    check_disk(store.runs, store.results, 1)
     executor = make_executor(args.executor, options, store.runs / args.executor)
     done = sum(records.get(cell.hash, {}).get("status") == "finished" for cell in selection.cells)
     total = len(selection.cells) + selection.waiting
@@ -50,6 +52,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         retries=args.retries,
         fail_fast=args.fail_fast,
         limit=args.limit,
+        before_start=lambda: check_disk(store.runs, store.results, min(executor.slots(), total)),
     )
     summary = Summary()
     try:

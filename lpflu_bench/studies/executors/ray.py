@@ -1,6 +1,9 @@
 """Cells as Ray tasks: on this machine or on a cluster."""
 
+import contextlib
 import logging
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +14,37 @@ from lpflu_bench.studies.cell import Job, Outcome
 from lpflu_bench.studies.executors.base import CPUS_PER_CELL, GPUS_PER_CELL, TIME_LIMIT, WORKERS, Option
 from lpflu_bench.studies.executors.worker_process import run_alone
 
+WAIT_SECONDS = 30.0
+"""How long a cluster may take to answer."""
+
 
 def _run_on_node(job: dict[str, Any], time_limit: float | None) -> dict[str, Any]:
     """Run a job where Ray has put it; its time starts here, not in the queue."""
     return run_alone(Job(**job), time_limit).as_dict()
+
+
+def _wait_for_cluster(address: str | None) -> None:
+    """Wait until a cluster answers; ``ray.init`` would try for two minutes and then end the process.
+
+    Raises:
+        UserError: none has answered in time.
+    """
+    if address is None or address == "auto":
+        return  # started here, or looked up here
+    print(f"waiting up to {WAIT_SECONDS:g} s for the Ray cluster at {address}", flush=True)
+    if address.startswith("ray://"):
+        return  # Ray's client keeps to the same time
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if subprocess.run(command, capture_output=True, timeout=left).returncode == 0:
+                return
+            time.sleep(1.0)
+    raise UserError(
+        f"--address {address}: no Ray cluster answered within {WAIT_SECONDS:g} s; `ray status` on its head node tells "
+        "whether it runs, and `ray start --head` starts one"
+    )
 
 
 class RayExecutor:
@@ -61,6 +91,7 @@ class RayExecutor:
         self._ray = ray
         self._started = not ray.is_initialized()
         if self._started:
+            _wait_for_cluster(address)
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
             except (ConnectionError, ValueError, RuntimeError) as error:

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from lpflu_bench.studies.cell import Job, Outcome
+from lpflu_bench.studies.disk import is_disk_error
 
 
 class WorkerProcess:
@@ -34,7 +36,10 @@ class WorkerProcess:
         self._expired = False
         timer = None
         try:
-            process = self._living()
+            process = self._living(Path(job.run_dir))
+        except OSError as error:
+            return Outcome(error=f"cannot start a worker: {error}", disk=is_disk_error(error, Path(job.run_dir)))
+        try:
             assert process.stdin is not None
             assert process.stdout is not None
             if self._time_limit is not None:
@@ -60,17 +65,19 @@ class WorkerProcess:
         lost = self._process.returncode in (-signal.SIGTERM, -signal.SIGUSR2)  # a job scheduler wants the machine back
         return Outcome(error=cause, lost=lost, seconds=seconds)
 
-    def _living(self) -> subprocess.Popen[str]:
+    def _living(self, run_dir: Path) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "lpflu_bench.studies.executors.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C is ours to handle; killing takes its loaders' processes too
-            )
+            run_dir.mkdir(parents=True, exist_ok=True)
+            with (run_dir / "log.txt").open("a", encoding="utf-8") as log:  # why it could not even start
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "lpflu_bench.studies.executors.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    env=self._environment,
+                    start_new_session=True,  # Ctrl-C is ours to handle; killing takes its loaders' processes too
+                )
         return self._process
 
     def _cause_of_death(self) -> str:

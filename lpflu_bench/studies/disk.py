@@ -1,0 +1,62 @@
+"""Full and read-only disks: found before a cell starts, and told apart from a cell that failed."""
+
+import errno
+import shutil
+import tempfile
+from pathlib import Path
+
+from lpflu_bench.errors import UserError
+
+MINIMUM_BYTES = 64 * 2**20
+"""What has to be free for a cell whose checkpoint's size is not known yet."""
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def check_disk(runs: Path, results: Path, parallel: int) -> None:
+    """Write a little in both folders, and look whether there is room for the checkpoints.
+
+    A checkpoint is written beside its predecessor, so that twice the largest one of this study so far has to be free
+    for each parallel run, and :data:`MINIMUM_BYTES` at least.
+
+    Args:
+        runs: the study's folder of runs.
+        results: the study's folder of results.
+        parallel: runs at once.
+
+    Raises:
+        UserError: a folder cannot be written to, or its disk has too little room.
+    """
+    for folder, flag in ((runs, "--runs"), (results, "--results")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.") as probe:
+                probe.write(bytes(2**16))
+                probe.flush()
+        except OSError as error:
+            raise UserError(f"cannot write in {folder}: {error.strerror}; make room, or pass {flag} DIR") from error
+    largest = max((path.stat().st_size for path in runs.glob("cells/*/checkpoints/*.ckpt")), default=0)
+    needed = max(MINIMUM_BYTES, 2 * largest * parallel)
+    free = shutil.disk_usage(runs).free
+    if free < needed:
+        raise UserError(
+            f"{runs}: {free / 2**20:.0f} MiB are free, the checkpoints of {parallel} parallel runs need about "
+            f"{needed / 2**20:.0f}; make room (`lpflu-bench study clean`), or pass --runs DIR"
+        )
+
+
+def is_disk_error(error: BaseException, folder: Path) -> bool:
+    """Return whether an exception, or one that it came from, says that a disk is full or read-only.
+
+    torch reports a full disk as a RuntimeError about positions in a file: then the free space of ``folder`` tells.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):
+        return False
+    try:
+        return shutil.disk_usage(folder).free < 2**20
+    except OSError:
+        return False

@@ -12,6 +12,7 @@ from lpflu_bench.studies.run import StudyRun
 from lpflu_bench.studies.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # read when Ray is imported
 ray = pytest.importorskip("ray")
 
 
@@ -21,7 +22,6 @@ def cluster(monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(Path(stand_in_cells.__file__).parent), prepend=os.pathsep)
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)

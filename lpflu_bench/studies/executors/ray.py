@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -82,6 +83,8 @@ class RayExecutor:
         workers: int | None = None,
         time_limit: float | None = None,
     ) -> None:
+        # Under `uv run` Ray would upload the working directory and build an environment on every node; ours are built.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         try:
             import ray
         except ImportError as error:

@@ -7,6 +7,7 @@ from lpflu_bench.data.cityscapes import Cityscapes
 from lpflu_bench.data.detection_folder import DetectionFolder
 from lpflu_bench.data.fashion_mnist import FashionMNIST
 from lpflu_bench.data.image_folder import ImageFolder
+from lpflu_bench.data.segmentation_folder import SegmentationFolder
 from lpflu_bench.data.shapes import Shapes
 from lpflu_bench.data.small_images import SmallImages
 from lpflu_bench.data.voc import VOC
@@ -22,6 +23,7 @@ __all__ = [
     "ImageFolder",
     "JitterStrength",
     "Noise",
+    "SegmentationFolder",
     "Shapes",
     "SmallImages",
 ]

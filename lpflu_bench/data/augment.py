@@ -100,6 +100,35 @@ def flip_horizontally(images: Tensor, probability: float = 0.5) -> tuple[Tensor,
     return both.index_select(0, torch.arange(count, device=images.device) + count * flipped), flipped
 
 
+def crop_and_flip(
+    images: Tensor, masks: Tensor, size: tuple[int, int], *, mirror: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Cut a random window out of each image and its mask, and mirror each pair with probability 1/2.
+
+    Args:
+        images: [B, 3, H, W].
+        masks: [B, H, W].
+        size: height and width of the windows, at most H and W.
+        mirror: whether pairs are mirrored at all.
+
+    Returns:
+        [B, 3, *size] and [B, *size].
+    """
+    batch, _, height, width = images.shape
+    # Drawn on the CPU, so that they are the same on every device.
+    tops = torch.randint(height - size[0] + 1, (batch,)).tolist()
+    lefts = torch.randint(width - size[1] + 1, (batch,)).tolist()
+    mirrored = (torch.rand(batch) < 0.5).tolist() if mirror else [False] * batch
+    cropped, labels = images.new_empty(batch, images.shape[1], *size), masks.new_empty(batch, *size)
+    # Copies of windows: on a CPU a gather over all pixels takes four times as long.
+    for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        window = slice(top, top + size[0]), slice(left, left + size[1])
+        image, mask = images[i][:, *window], masks[i][*window]
+        cropped[i] = image.flip(-1) if mirrored[i] else image
+        labels[i] = mask.flip(-1) if mirrored[i] else mask
+    return cropped, labels
+
+
 def jitter_colors(images: Tensor, strength: JitterStrength) -> Tensor:
     """Change brightness, contrast, saturation and hue of each image by its own random amounts.
 

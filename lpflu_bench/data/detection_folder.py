@@ -171,7 +171,7 @@ class DetectionFolder(BenchDataModule):
         def one(raw: RawAnnotation) -> Annotation:
             return resolve(raw, read_header(raw.image), labels)
 
-        return in_threads(one, part, f"looking at {len(part)} {name} images", silent=self.rank > 0 or len(part) < 1000)
+        return in_threads(one, part, f"looking at {len(part)} {name} images", silent=self.rank > 0)
 
     def _make_set(self, annotations: Sequence[Annotation], *, training: bool) -> DetectionSet:
         return DetectionSet(

@@ -1,5 +1,6 @@
 """Images and the files that belong to them, found by name wherever their folders are."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,18 +17,33 @@ _LABELS = frozenset(
 )
 
 
+# CamVid's train_labels and trainannot: a split and a kind in one name.
+_SPLIT_OF_LABELS = re.compile(r"(train|val|valid|test)[_-]?(labels?|masks?|annot|gt)", re.IGNORECASE)
+# What masks have behind the stem of their image.
+_LABEL_SUFFIX = re.compile(r"[_-](mask|masks|label|labels|gt|seg|segmentation|annotation|L)$")
+
+
 def pair_key(path: Path, root: Path) -> tuple[str, ...]:
     """Return what an image and its annotation have in common: their path without folders of kinds, and their stem.
 
-    ``images/train/a.jpg``, ``train/images/a.jpg``, ``labels/train/a.txt`` and ``train/a.xml`` are all (``train``, ``a``).
+    ``images/train/a.jpg``, ``train/images/a.jpg``, ``labels/train/a.txt``, ``train/a.xml`` and ``train_masks/a_mask.png``
+    are all (``train``, ``a``).
     """
-    folders = path.relative_to(root).parts[:-1]
-    return (*(part for part in folders if part.lower() not in _IMAGES | _LABELS), path.stem)
+    folders = [_SPLIT_OF_LABELS.sub(r"\1", part) for part in path.relative_to(root).parts[:-1]]
+    stem = _LABEL_SUFFIX.sub("", path.stem) if in_label_folder(path, root) else path.stem
+    return (*(part for part in folders if part.lower() not in _IMAGES | _LABELS), stem)
 
 
 def in_label_folder(path: Path, root: Path) -> bool:
     """Return whether a file lies in a folder that is called like one of labels (``masks``, ``SegmentationClass``)."""
-    return any(part.lower() in _LABELS for part in path.relative_to(root).parts[:-1])
+    return any(
+        part.lower() in _LABELS or _SPLIT_OF_LABELS.fullmatch(part) for part in path.relative_to(root).parts[:-1]
+    )
+
+
+def is_part_name(name: str) -> bool:
+    """Return whether a folder is called like a part of a set (``images``, ``train``), not like a whole one."""
+    return name.lower() in _IMAGES | _LABELS or split_role(name) is not None
 
 
 def split_of(key: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
@@ -35,6 +36,7 @@ _TURNS = {
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"}
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 _CHUNK = 64  # files that a thread takes at once
+_FEW = 1000  # that need no progress bar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -137,6 +139,11 @@ def read_image(path: Path) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return stored pixels [H, W] as EXIF's orientation shows them."""
+    return np.asarray(Image.fromarray(pixels).transpose(_TURNS[orientation])) if orientation in _TURNS else pixels
+
+
 def stored_to_shown(corners: Sequence[float], header: ImageHeader) -> list[float]:
     """Turn a box given in the stored pixels' frame into the frame in which the image is shown.
 
@@ -162,7 +169,7 @@ def in_threads(
         function: reads or decodes; the first exception it raises stops the rest.
         items: what it is called with.
         description: what the bar says.
-        silent: no bar.
+        silent: no bar; there is none for a few items in any case.
     """
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     results: list[Result] = []
@@ -177,7 +184,7 @@ def in_threads(
                 description=description,
                 total=len(chunks),
                 console=Console(stderr=True),
-                disable=silent,
+                disable=silent or len(items) < _FEW,
                 transient=True,
             ):
                 results += part

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
+from lpflu_bench.data.file_pairs import is_part_name
 from lpflu_bench.data.image_files import visible_files
 from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
@@ -49,6 +50,11 @@ def find_layout(layouts: Sequence[type[AnyLayout]], root: Path, name: str | None
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if _matching(candidates, folder):
             raise UserError(f"data.root: {root} is a parent of the dataset folder: pass {folder}")
+    above = root.resolve()
+    while is_part_name(above.name):
+        above = above.parent
+        if _matching(candidates, above):
+            raise UserError(f"data.root: {root} is too deep, a part of the set: pass {above}")
     expected = "; ".join(f"{layout.name}: {layout.expected}" for layout in candidates)
     raise UserError(f"data.root: {root} has none of the known layouts. Expected {expected}")
 

@@ -2,22 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as TF
 
 from lpflu_bench.data.image_cache import CacheMode, ImageCache, fingerprint
-from lpflu_bench.data.image_files import ImageFileError, read_image
+from lpflu_bench.data.image_files import (
+    UNREADABLE,
+    ImageFileError,
+    ImageHeader,
+    in_threads,
+    read_header,
+    read_image,
+    turn,
+)
 from lpflu_bench.data.segmentation_labels import LabelTable, UnknownLabelError
 from lpflu_bench.errors import UserError
 
-# Pillow's names: 8-bit grey, and 8-bit indices into a palette (whose colours are for the eye alone).
-_LABEL_MODES = {"L", "P"}
+# Pillow's names. Indices into a palette are ids, whose colours are for the eye, unless the table is one of colours.
+_ID_MODES = {"1", "L", "P"}
+_COLOR_MODES = {"P", "RGB", "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -28,55 +39,88 @@ class Scene:
     label: Path
 
 
-def scene_size(scene: Scene) -> tuple[int, int]:
-    """Return height and width of a scene from its files' headers, after a check that they fit together.
+def scene_header(scene: Scene, table: LabelTable) -> ImageHeader:
+    """Return the header of a scene's image, after a check that its files fit together.
 
     Raises:
-        UserError: a file is missing or unreadable, the label is not 8-bit with one channel, or the sizes differ.
+        UserError: a file is missing or unreadable, the label is of another kind than the table, or the sizes differ.
     """
-    sizes = []
-    for path in (scene.image, scene.label):
-        try:
-            with Image.open(path) as file:
-                sizes.append(file.size)
-                mode = file.mode
-        except FileNotFoundError as error:
-            raise UserError(f"{path} is missing: every image needs its label file") from error
-        except OSError as error:
-            raise UserError(f"{path}: can't be read as an image ({error})") from error
-    if mode not in _LABEL_MODES:
-        raise UserError(f"{scene.label}: a label must be 8-bit with one channel (the ids), this one is {mode}")
-    if sizes[0] != sizes[1]:
-        (w, h), (label_w, label_h) = sizes
+    header = read_header(scene.image)
+    try:
+        with Image.open(scene.label) as file:
+            size, mode = file.size, file.mode
+    except FileNotFoundError as error:
+        raise UserError(f"{scene.label} is missing: every image needs its label file") from error
+    except UNREADABLE as error:
+        raise UserError(f"{scene.label}: can't be read as an image ({error})") from error
+    _check_mode(scene.label, mode, colors=table.colors is not None)
+    if size not in (header.size, header.stored_size):
+        (w, h), (label_w, label_h) = header.size, size
         raise UserError(f"{scene.label}: the label is {label_w}x{label_h} pixels, its image {scene.image.name} {w}x{h}")
-    width, height = sizes[0]
-    return height, width
+    return header
 
 
-def read_label(path: Path, table: LabelTable) -> Tensor:
-    """Return the class indices of a label file, uint8 [H, W].
+def _check_mode(label: Path, mode: str, *, colors: bool) -> None:
+    if not colors and mode not in _ID_MODES:
+        hint = "; for a mask of colours give a colour for each class in data.labels" if mode in _COLOR_MODES else ""
+        raise ImageFileError(f"{label}: a label must be 8-bit with one channel (the ids), this one is {mode}{hint}")
+    if colors and mode not in _COLOR_MODES:
+        raise ImageFileError(f"{label}: data.labels has colours, but this label is {mode}, not RGB or with a palette")
+
+
+def is_color_mask(path: Path) -> bool:
+    """Return whether a label file has RGB colours instead of ids.
 
     Raises:
-        ImageFileError: the file can't be read, or holds an id that the table doesn't know.
+        UserError: it can't be read.
+    """
+    return read_header(path).mode in {"RGB", "RGBA"}
+
+
+def read_pixels(path: Path, *, colors: bool) -> NDArray[np.uint8]:
+    """Return what a label file stores: ids [H, W], or RGB colours [H, W, 3].
+
+    Raises:
+        ImageFileError: the file can't be read, or is of another kind.
     """
     try:
         with Image.open(path) as file:
-            ids = np.asarray(file)
-    except (OSError, SyntaxError) as error:  # Pillow's PNG reader raises SyntaxError for a broken chunk
+            _check_mode(path, file.mode, colors=colors)
+            pixels = np.asarray(file.convert("RGB") if colors else file)
+    except ImageFileError:
+        raise
+    except UNREADABLE as error:
         raise ImageFileError(f"{path}: can't be read as a label ({error})") from error
+    return pixels.astype(np.uint8, copy=False)  # black and white comes as booleans
+
+
+def read_label(scene: Scene, table: LabelTable, header: ImageHeader) -> Tensor:
+    """Return the class indices of a scene's label, uint8 [H, W], as the image is shown.
+
+    A label of the stored pixels' size is turned with its image, where EXIF turns that.
+
+    Raises:
+        ImageFileError: the file can't be read, or holds an id or colour that the table doesn't know.
+    """
     try:
-        return torch.from_numpy(table.map(ids))
+        classes = table.map(read_pixels(scene.label, colors=table.colors is not None))
     except UnknownLabelError as error:
+        what = "label id" if table.colors is None else "colour"
         raise ImageFileError(
-            f"{path}: label id {error} is not in the label table; add it to data.labels (classes or ignore)"
+            f"{scene.label}: {what} {error} is not in the label table; add it to data.labels (classes or ignore)"
         ) from error
+    if classes.shape != (header.height, header.width):
+        classes = turn(classes, header.orientation)
+    return torch.from_numpy(classes)
 
 
 class _Decode:
     """Decoder of item ``i``: a class, because a cache hands it to worker processes."""
 
-    def __init__(self, scenes: Sequence[Scene], table: LabelTable, size: tuple[int, int]) -> None:
-        self.scenes, self.table, self.size = scenes, table, size
+    def __init__(
+        self, scenes: Sequence[Scene], headers: Sequence[ImageHeader], table: LabelTable, size: tuple[int, int]
+    ) -> None:
+        self.scenes, self.headers, self.table, self.size = scenes, headers, table, size
 
     def image(self, index: int) -> Tensor:
         """Return the resized image, uint8 [3, h, w]."""
@@ -85,7 +129,7 @@ class _Decode:
 
     def label(self, index: int) -> Tensor:
         """Return the class indices at the label's own resolution, uint8 [H, W]."""
-        return read_label(self.scenes[index].label, self.table)
+        return read_label(self.scenes[index], self.table, self.headers[index])
 
     def scene(self, index: int) -> Tensor:
         """Return image and label (nearest neighbour) at training resolution as the 4 channels of uint8 [4, h, w]."""
@@ -105,12 +149,13 @@ class _SceneSet(Dataset[tuple[Tensor, Tensor | list[Tensor]]]):
         cache_dir: str | None = None,
     ) -> None:
         self.scenes = list(scenes)
-        self.sizes = {
-            scene_size(scene) for scene in scenes
-        }  # opens every header: a bad file shows now, not at step 3000
-        self.decode = _Decode(self.scenes, table, size)
+        # Opens every header: a bad file shows now, not at step 3000.
+        look = partial(scene_header, table=table)
+        headers = in_threads(look, self.scenes, f"looking at {len(scenes)} scenes")
+        self.sizes = {(header.height, header.width) for header in headers}
+        self.decode = _Decode(self.scenes, headers, table, size)
         self._cache, self._cache_dir = cache, cache_dir
-        self._key = (table.class_names, table.lookup.tolist(), size)
+        self._key = (table.key, size)
 
     def __len__(self) -> int:
         return len(self.scenes)

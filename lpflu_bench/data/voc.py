@@ -4,29 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from lpflu_bench.data.detection_folder import DetectionFolder
-
-VOC_CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
+from lpflu_bench.data.voc_classes import VOC_CLASSES
 
 
 class VOC(DetectionFolder):

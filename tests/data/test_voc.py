@@ -14,7 +14,8 @@ from lpflu_bench.data.boxes import PackedTargets, flip_boxes
 from lpflu_bench.data.detection_layouts.voc_xml import read_xml
 from lpflu_bench.data.detection_set import DetectionSet
 from lpflu_bench.data.image_files import ImageHeader
-from lpflu_bench.data.voc import VOC, VOC_CLASSES
+from lpflu_bench.data.voc import VOC
+from lpflu_bench.data.voc_classes import VOC_CLASSES
 from lpflu_bench.errors import UserError
 
 LABELS = {"cat": 1, "dog": 2}

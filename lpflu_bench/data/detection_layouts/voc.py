@@ -62,7 +62,7 @@ class _VocFolder:
         if not keys:
             raise UserError(f"{source or self.root} is empty: it should name at least one image")
         read = partial(self._read_one, source=source)
-        annotations = in_threads(read, keys, f"reading {len(keys)} annotations of {split}", silent=len(keys) < 1000)
+        annotations = in_threads(read, keys, f"reading {len(keys)} annotations of {split}")
         return with_remark(annotations, f"line of {source} that repeats an image", repeated)
 
     def _read_one(self, key: tuple[str, ...], source: Path | None) -> RawAnnotation:

@@ -121,7 +121,7 @@ class Yolo(DetectionLayout):
         if not keys:
             raise UserError(f"{self.root}: the split {split} has no image")
         read = partial(_read_one, images=self._images, labels=self._labels, names=self._names)
-        return in_threads(read, keys, f"reading {len(keys)} annotations of {split}", silent=len(keys) < 1000)
+        return in_threads(read, keys, f"reading {len(keys)} annotations of {split}")
 
 
 def _read_one(key: Key, *, images: ImageIndex, labels: Mapping[Key, Path], names: Sequence[str]) -> RawAnnotation:

@@ -1,65 +1,80 @@
-"""What counts as a network's main nonlinearity, and what is a gate or an output."""
+"""What counts as a network's main nonlinearity, and what as a gate: torch's own, and those that a user registers."""
 
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lpflu_bench.activations.base import Activation
 
-GATES: tuple[type[nn.Module], ...] = (
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.LogSigmoid,
-    nn.Tanh,
-    nn.GLU,
-    nn.Softmax,
-    nn.Softmax2d,
-    nn.LogSoftmax,
-    nn.Softmin,
-)
-"""Modules that weigh or bound something rather than stand between two layers; never replaced."""
+Kind = Literal["main", "gate"]
 
-_GATE_NAMES = frozenset({"Sigmoid", "HardSigmoid", "Tanh"})  # timm's own
+_MODULES: dict[type[nn.Module], Kind] = {
+    **dict.fromkeys((nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid, nn.Tanh, nn.GLU), "gate"),
+    **dict.fromkeys((Activation, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU), "main"),
+    **dict.fromkeys((nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardtanh, nn.Softplus, nn.Softsign), "main"),
+    **dict.fromkeys((nn.Tanhshrink, nn.Softshrink, nn.Hardshrink, nn.Threshold), "main"),
+}
+_MAIN = "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardtanh softplus softsign threshold"
+_GATES = "sigmoid hardsigmoid logsigmoid tanh"
 
-MAIN: tuple[type[nn.Module], ...] = (
-    Activation,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.RReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.Softplus,
-    nn.Softsign,
-    nn.Tanhshrink,
-    nn.Softshrink,
-    nn.Hardshrink,
-    nn.Threshold,
-)
 
-MAIN_NAMES = frozenset(
-    {"ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "GELUTanh", "QuickGELU", "SiLU", "Swish", "MemoryEfficientSwish"}
-    | {"HardSwish", "Hardswish", "Mish", "HardMish", "SquaredReLU", "StarReLU"}
-)
-"""Class names under which other libraries (timm, smp) keep the same functions."""
+def _functions(names: str, kind: Kind) -> dict[Callable[..., Any], Kind]:
+    spellings = (getattr(where, name + end, None) for name in names.split() for end in ("", "_") for where in _HOMES)
+    return {function: kind for function in spellings if function is not None}
 
-MAIN_FUNCTIONS = frozenset(
-    {"relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "prelu", "rrelu", "rrelu_", "elu", "elu_", "selu", "selu_"}
-    | {"celu", "celu_", "gelu", "silu", "mish", "hardswish", "hardtanh", "softplus", "softsign"}
-)
-"""Names of the same functions in ``torch`` and ``torch.nn.functional``, for calls written out in a ``forward``."""
+
+_HOMES = (torch, F, torch.Tensor)
+_FUNCTIONS: dict[Callable[..., Any], Kind] = {**_functions(_GATES, "gate"), **_functions(_MAIN, "main")}
+
+_T = TypeVar("_T", bound=type[nn.Module])
+
+
+def register_nonlinearity(module_class: _T, kind: Kind = "main") -> _T:
+    """Make :func:`~lpflu_bench.replace_activations` treat a module class, and what derives from it, as a nonlinearity.
+
+    Needed only for a class that the swap doesn't recognise by what it computes (one with weights, say).
+
+    Args:
+        module_class: A class whose ``forward`` takes one tensor; may be used as a decorator.
+        kind: ``"main"`` (to be replaced) or ``"gate"`` (to be kept).
+
+    Raises:
+        TypeError: Not an ``nn.Module`` class.
+    """
+    if not (isinstance(module_class, type) and issubclass(module_class, nn.Module)):
+        raise TypeError(f"register_nonlinearity takes an nn.Module class, got {module_class!r}")
+    _MODULES[module_class] = kind
+    return module_class
+
+
+def module_kind(module: nn.Module) -> Kind | None:
+    """Return what ``module`` is by its class, or by the nearest class it derives from."""
+    return next((_MODULES[base] for base in type(module).__mro__ if base in _MODULES), None)
+
+
+def function_kind(function: Callable[..., Any]) -> Kind | None:
+    """Return what a function or a tensor method of torch is."""
+    return _FUNCTIONS.get(function)
 
 
 def is_main_nonlinearity(module: nn.Module) -> bool:
-    """Whether ``module`` is a hidden activation: torch's own, or another library's of the same name."""
-    return isinstance(module, MAIN) or (type(module).__name__ in MAIN_NAMES and next(module.children(), None) is None)
+    """Whether ``module`` is a hidden activation by its class."""
+    return module_kind(module) == "main"
 
 
-def is_gate(module: nn.Module) -> bool:
-    """Whether ``module`` is a gate (sigmoid, hard-sigmoid) or bounds an output (softmax, tanh)."""
-    return isinstance(module, GATES) or type(module).__name__ in _GATE_NAMES
+@torch.no_grad()
+def kind_by_behaviour(function: Callable[[torch.Tensor], torch.Tensor]) -> Kind | None:
+    """Return what an elementwise function is by its values: one that rises to the right alone is a rectifier.
+
+    Bounded ones (sigmoid, hard-sigmoid, tanh) are gates; anything else (a square, an absolute value) is unknown: None.
+    """
+    try:
+        left, right = (function(torch.full((1, 1, 1, 1), x)).item() for x in (-30.0, 30.0))
+    except (RuntimeError, TypeError, IndexError, ValueError):
+        return None
+    if abs(left) <= 1.5 and abs(right) <= 1.5:
+        return "gate"
+    return "main" if right > 2 and abs(left) < right / 2 else None

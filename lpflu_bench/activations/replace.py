@@ -1,216 +1,161 @@
 """Put an activation function into a built network, and report where it went."""
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, get_args
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
-from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from lpflu_bench.activations.leaky import Leaky
-from lpflu_bench.activations.nonlinearities import is_gate, is_main_nonlinearity
 from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.activations.swap.inputs import Inputs
+from lpflu_bench.activations.swap.placement import Block
+from lpflu_bench.activations.swap.places import Place, Places, separate
+from lpflu_bench.activations.swap.report import Kept, Left, Placement, PlacementReport
+from lpflu_bench.activations.swap.trace import UntraceableError
 from lpflu_bench.errors import UserError
 
 EmaScope = Literal["residual", "all", "none"]
-Block = Literal["residual", "dense", "shuffle", "feed-forward"]
-
-BLOCK_RULES: dict[str, tuple[Block, str | None]] = {
-    "torchvision.models.convnext.CNBlock": ("residual", None),
-    "torchvision.models.densenet._DenseLayer": ("dense", None),
-    "torchvision.models.efficientnet.FusedMBConv": ("residual", "use_res_connect"),
-    "torchvision.models.efficientnet.MBConv": ("residual", "use_res_connect"),
-    "torchvision.models.maxvit.MBConv": ("residual", None),
-    "torchvision.models.maxvit.PartitionAttentionLayer": ("residual", None),
-    "torchvision.models.mnasnet._InvertedResidual": ("residual", "apply_residual"),
-    "torchvision.models.mobilenetv2.InvertedResidual": ("residual", "use_res_connect"),
-    "torchvision.models.mobilenetv3.InvertedResidual": ("residual", "use_res_connect"),
-    "torchvision.models.regnet.ResBottleneckBlock": ("residual", None),
-    "torchvision.models.resnet.BasicBlock": ("residual", None),
-    "torchvision.models.resnet.Bottleneck": ("residual", None),
-    "torchvision.models.shufflenetv2.InvertedResidual": ("shuffle", None),
-    "torchvision.models.swin_transformer.SwinTransformerBlock": ("residual", None),
-    "torchvision.models.vision_transformer.EncoderBlock": ("residual", None),
-    "segmentation_models_pytorch.encoders._efficientnet.MBConvBlock": ("residual", "_has_drop_connect"),
-    "segmentation_models_pytorch.encoders._inceptionresnetv2.Block17": ("residual", None),
-    "segmentation_models_pytorch.encoders._inceptionresnetv2.Block35": ("residual", None),
-    "segmentation_models_pytorch.encoders._inceptionresnetv2.Block8": ("residual", None),
-    "segmentation_models_pytorch.encoders._senet.Bottleneck": ("residual", None),
-    "segmentation_models_pytorch.encoders._xception.Block": ("residual", None),
-    "segmentation_models_pytorch.encoders.mix_transformer.Block": ("residual", None),
-    "segmentation_models_pytorch.encoders.mobileone.MobileOneBlock": ("residual", "rbr_skip"),
-    "timm.models._efficientnet_blocks.DepthwiseSeparableConv": ("residual", "has_skip"),
-    "timm.models._efficientnet_blocks.EdgeResidual": ("residual", "has_skip"),
-    "timm.models._efficientnet_blocks.InvertedResidual": ("residual", "has_skip"),
-    "timm.models._efficientnet_blocks.UniversalInvertedResidual": ("residual", "has_skip"),
-    "timm.models.convnext.ConvNeXtBlock": ("residual", None),
-    "timm.models.regnet.Bottleneck": ("residual", None),
-    "timm.models.res2net.Bottle2neck": ("residual", None),
-    "timm.models.resnest.ResNestBottleneck": ("residual", None),
-    "timm.models.resnet.BasicBlock": ("residual", None),
-    "timm.models.resnet.Bottleneck": ("residual", None),
-    "timm.models.sknet.SelectiveKernelBasic": ("residual", None),
-    "timm.models.sknet.SelectiveKernelBottleneck": ("residual", None),
-}
-"""Class of a block -> (kind of its connection, attribute that says whether it has one; None: always).
-
-Subclasses count as the class they derive from. A block that isn't listed counts as feed-forward: add your own here.
-"""
-
-_LOOKS_LIKE_ONE = re.compile("relu|[gse]elu|silu|swish|mish", re.IGNORECASE)
-
-SQUEEZE_EXCITATION = frozenset({"SqueezeExcitation", "SqueezeExcite", "SEModule", "SEBlock", "SCSEModule"})
-"""Class names of squeeze-and-excitation modules in torchvision, timm and smp."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """One place where the function was put."""
-
-    path: str
-    """Dotted path of the module in the network."""
-    old: str
-    """Class that was there."""
-    new: str
-    """Class that is there now."""
-    slope: str | None
-    """Form of the negative slope (ema, fixed, trainable) of a leaky function, else None."""
-    block: Block
-    """Connection of the block around it."""
-    squeeze_excitation: bool
-    """Whether it is inside a squeeze-and-excitation module."""
-
-
-class Kept(NamedTuple):
-    """A nonlinearity left as it is: a gate, an output, or inside squeeze-and-excitation where that is excluded."""
-
-    path: str
-    type: str
-
-
-@dataclass(frozen=True)
-class PlacementReport:
-    """Where a function went: every replaced and every remaining nonlinearity of the network."""
-
-    placements: list[Placement]
-    kept: list[Kept]
-
-    def counts(self) -> dict[str, Any]:
-        """Return the number of replaced and kept modules, and of slopes by form."""
-        slopes = Counter(placement.slope for placement in self.placements if placement.slope is not None)
-        return {"replaced": len(self.placements), "kept": len(self.kept), "slopes": dict(sorted(slopes.items()))}
-
-    def summary(self) -> dict[str, Any]:
-        """Return the whole report as JSON-able data: :meth:`counts`, and ``layers`` and ``kept_layers`` one by one."""
-        return {
-            **self.counts(),
-            "layers": [asdict(placement) for placement in self.placements],
-            "kept_layers": [kept._asdict() for kept in self.kept],
-        }
-
-    def table(self) -> Table:
-        """Return the report as a table for the terminal."""
-        table = Table("module", "was", "is", "slope", "block", title="Placement of the activation function")
-        for placement in self.placements:
-            block = placement.block + (" (squeeze-and-excitation)" if placement.squeeze_excitation else "")
-            table.add_row(placement.path, placement.old, placement.new, placement.slope or "", block)
-        for kept in self.kept:
-            table.add_row(kept.path, kept.type, "kept", "", "")
-        return table
+ActivationSpec = str | Mapping[str, Any] | Callable[..., Any]
 
 
 def replace_activations(
     network: nn.Module,
-    activation: str | Mapping[str, Any] | Callable[..., Any],
+    activation: ActivationSpec,
     *,
+    inputs: Any = None,
     ema_scope: EmaScope = "residual",
     squeeze_excitation: bool = True,
+    strict: bool = True,
 ) -> PlacementReport:
     """Replace, in place, every main nonlinearity of ``network`` by a new instance of ``activation``.
 
-    Gates (sigmoid, hard-sigmoid) and outputs (softmax, tanh) stay. A leaky function whose slope has the form "ema"
-    keeps it inside residual, dense and shuffle blocks and gets a fixed slope (its setting ``value``) elsewhere, as in
-    the paper; :data:`BLOCK_RULES` says which blocks are which.
+    The network is run on made-up inputs (on the meta device, where nothing is computed, if it can be; its weights, buffers
+    and the random state stay as they are), in training and in evaluation mode, to see every call of a nonlinearity and the
+    data flow around it. Each call place gets an instance of its own: a module is replaced; for a call of a function, or a
+    second call of one module, the class of the module that makes it is subclassed
+    (:mod:`lpflu_bench.activations.swap.rewrite`). A block that is itself called several times, weights and all (a
+    detector's head), has one instance for all its runs.
 
-    An instance that is registered in several places becomes one instance for each place. A module that a block's
-    ``forward`` calls several times stays one module, with one slope; this package's networks have none.
-    Functions written out in a ``forward`` (``F.relu(x)``) are no modules and out of reach here: this package's builders
-    look for them (:func:`lpflu_bench.networks.dry_run.require_activation_modules`).
+    Gates (what multiplies other data) and outputs (no layer with weights behind them) stay. A leaky function whose slope
+    has the form "ema" keeps it inside residual, dense and shuffle blocks and gets a fixed slope (its setting ``value``)
+    elsewhere, as in the paper; :mod:`lpflu_bench.activations.swap.placement` says how they are found.
+
+    Weights may be loaded before or after: a state without the entries of an instance (a checkpoint of the original
+    network) leaves that instance at its start, with a warning. New parameters are on the network's device.
 
     Args:
         network: the built network, with its own activations.
         activation: what :func:`create_activation` takes: a name, a class path, class_path and init_args, a class.
+        inputs: what ``network`` takes, for networks whose first layer doesn't say it: a tensor, a tuple of arguments, or a
+            dict of keyword arguments. Values don't matter.
         ema_scope: where slopes of the form "ema" stay so: in ``residual`` (dense, shuffle) blocks, in ``all`` places, or
             in ``none``.
         squeeze_excitation: whether the nonlinearity inside squeeze-and-excitation is replaced too; its gate never is.
+        strict: refuse a network in which something is left, or that can't be traced, and leave it unchanged. Otherwise
+            the report says what is left.
 
     Raises:
-        UserError: the network has no module to replace, or one whose name says that it is an activation function, but
-            which isn't known.
+        UserError: there is nothing to replace; or, with ``strict``, something is left.
     """
     if ema_scope not in get_args(EmaScope):
         raise ValueError(f"ema_scope must be one of {', '.join(get_args(EmaScope))}, not {ema_scope!r}")
-    report = PlacementReport([], [])
-    for parent, name, old, path, ancestors in list(_places(network)):
-        in_squeeze_excitation = any(_is_squeeze_excitation(ancestor) for ancestor in ancestors)
-        if is_gate(old) or (in_squeeze_excitation and not squeeze_excitation):
-            report.kept.append(Kept(path, type(old).__name__))
+    create_activation(activation)  # what is wrong with it is told before anything is touched
+    name = type(network).__name__
+    try:
+        with separate(network, _as_inputs(inputs)) as found:
+            _refuse(name, found, strict)
+    except UntraceableError as error:
+        raise UserError(f"{name}: {error}") from error
+    report = PlacementReport([], [], untraced=found.untraced, ema_scope=ema_scope)
+    report.left.extend(Left(path, "formula", why) for path, why in found.unknown)
+    like = next(iter([*network.parameters(), *network.buffers()]), None)
+    for place in found.places:
+        if place.original is None:
+            entry = Kept(place.path, place.old, place.why)
+            report.kept.append(entry) if place.stays else report.left.append(Left(*entry))
             continue
-        block = _block(ancestors)
-        new = create_activation(activation)
-        if isinstance(new, Leaky) and new.slope_mode == "ema":
-            keeps_ema = ema_scope == "all" or (ema_scope == "residual" and block != "feed-forward")
-            if not keeps_ema:
-                new = create_activation(activation, slope="fixed")
-        new.train(old.training)
-        parent.register_module(name, new)
+        if place.role == "squeeze-and-excitation" and not squeeze_excitation:
+            report.kept.append(Kept(place.path, place.old, place.role))
+            continue
+        new = _create(activation, place.block, ema_scope)
+        _install(network, place, new, like)
         slope = new.slope_mode if isinstance(new, Leaky) else None
+        in_squeeze_excitation = place.role == "squeeze-and-excitation"
         report.placements.append(
-            Placement(path, type(old).__name__, type(new).__name__, slope, block, in_squeeze_excitation)
+            Placement(place.path, place.old, type(new).__name__, slope, place.block, in_squeeze_excitation)
         )
-    if not report.placements:
-        raise UserError(f"{type(network).__name__} has no activation module to replace")
+        if place.called > 1:
+            report.shared[place.path] = place.called
     return report
 
 
-def _places(network: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, str, list[nn.Module]]]:
-    """Yield (parent, name, nonlinearity, path, enclosing modules) for each place; a shared parent counts once."""
-    for parent_path, parent in network.named_modules():
-        if any(is_main_nonlinearity(module) for module in _enclosing(network, parent_path)):
-            continue  # a function may be built from others
-        for name, child in parent._modules.items():  # named_children() leaves out what is registered twice
-            if child is None:
-                continue
-            path = f"{parent_path}.{name}" if parent_path else name
-            if is_main_nonlinearity(child) or is_gate(child):
-                yield parent, name, child, path, _enclosing(network, parent_path)
-            elif next(child.children(), None) is None and _LOOKS_LIKE_ONE.search(type(child).__name__):
-                raise UserError(
-                    f"{path} ({type(child).__module__}.{type(child).__name__}) looks like an activation function but "
-                    "isn't known: add its class name to MAIN_NAMES in lpflu_bench.activations.nonlinearities"
-                )
+def _as_inputs(inputs: Any) -> Inputs | None:
+    if inputs is None or isinstance(inputs, Inputs):
+        return inputs
+    if isinstance(inputs, Mapping):
+        return Inputs((), dict(inputs))
+    return Inputs(inputs if isinstance(inputs, tuple) else (inputs,))
 
 
-def _enclosing(network: nn.Module, path: str) -> list[nn.Module]:
-    """Return the modules on the way from ``network`` to ``path``, both included, innermost first."""
-    names = path.split(".") if path else []
-    return [network.get_submodule(".".join(names[:depth])) for depth in range(len(names), -1, -1)]
+def _refuse(name: str, found: Places, strict: bool) -> None:
+    """Raise if a strict swap must not go on, or there is nothing to do."""
+    if strict and found.untraced:
+        raise UserError(
+            f"{name} can't be traced ({found.untraced}), so calls of functions can't be seen: pass inputs= that it takes, "
+            "or strict=False to replace its modules alone"
+        )
+    left = [f"{place.path or 'the network'} ({place.old}): {place.why}" for place in found.places if place.left]
+    left += [f"{path or 'the network'}: {why}" for path, why in found.unknown]
+    if strict and left:
+        raise UserError(
+            f"{name}: {len(left)} nonlinearities would be left: {'; '.join(left[:5])}{'; ...' if len(left) > 5 else ''}; "
+            "strict=False leaves them and says so in the report"
+        )
+    if not any(place.original is not None for place in found.places):
+        raise UserError(f"{name} has no activation function to replace")
 
 
-def _is_squeeze_excitation(module: nn.Module) -> bool:
-    return any(base.__name__ in SQUEEZE_EXCITATION for base in type(module).__mro__)
+def _create(activation: ActivationSpec, block: Block, ema_scope: EmaScope) -> nn.Module:
+    new = create_activation(activation)
+    if isinstance(new, Leaky) and new.slope_mode == "ema":
+        keeps_ema = ema_scope == "all" or (ema_scope == "residual" and block != "feed-forward")
+        if not keeps_ema:
+            new = create_activation(activation, slope="fixed")
+    return new
 
 
-def _block(ancestors: list[nn.Module]) -> Block:
-    for module in ancestors:
-        for base in type(module).__mro__:
-            rule = BLOCK_RULES.get(f"{base.__module__}.{base.__qualname__}")
-            if rule is None:
-                continue
-            kind, attribute = rule
-            if attribute is None or getattr(module, attribute, None) not in (None, False):
-                return kind
-            break
-    return "feed-forward"
+def _install(network: nn.Module, place: Place, new: nn.Module, like: Tensor | None) -> None:
+    parent, _, name = place.path.rpartition(".")
+    owner = network.get_submodule(parent)
+    if like is not None:
+        new.to(like.device, like.dtype if like.is_floating_point() else None)
+    new.train(network.get_submodule(place.path).training)
+    if place.overwritten:
+        new.register_forward_hook(_copy_output)
+    if place.overwrites:
+        new.register_forward_pre_hook(_copy_input)
+    new.register_load_state_dict_pre_hook(_start_where_absent)  # type: ignore[no-untyped-call]
+    owner.register_module(name, new)
+
+
+def _copy_output(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    """What follows works in place, and a function may keep its output for the backward pass."""
+    return output.clone()
+
+
+def _copy_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What follows overwrites the input, which a function may keep for the backward pass."""
+    return (args[0].clone(), *args[1:])
+
+
+def _start_where_absent(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Leave an activation as it is when it is loaded from a state that knows nothing of it."""
+    own = {f"{prefix}{key}": value for key, value in module.state_dict().items()}
+    if own and not any(key in state for key in own):
+        warnings.warn(
+            "the loaded weights are of a network with another activation function: the function's own parameters and slopes "
+            "stay at their initial values",
+            stacklevel=2,
+        )
+        state.update(own)

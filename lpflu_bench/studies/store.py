@@ -15,7 +15,8 @@ from lpflu_bench.records import read_record, write_record
 from lpflu_bench.studies.locks import Locks
 
 _SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics", "scores")
-_RECORD = re.compile(r"[0-9a-f]{16}\.json")
+RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
+"""A record's file is called by its cell; other files beside it are left alone."""
 
 
 def now() -> str:
@@ -61,7 +62,7 @@ class Store:
     def records(self) -> dict[str, dict[str, Any]]:
         """Return every record of the store by its cell."""
         try:
-            names = sorted(entry.name for entry in os.scandir(self._records) if _RECORD.fullmatch(entry.name))
+            names = sorted(entry.name for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name))
         except FileNotFoundError:
             return {}
         return {name.removesuffix(".json"): read_record(self._records / name) for name in names}
@@ -78,7 +79,7 @@ class Store:
             known = {}
         found: dict[str, Any] = {}
         try:
-            entries = [entry for entry in os.scandir(self._records) if _RECORD.fullmatch(entry.name)]
+            entries = [entry for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name)]
         except FileNotFoundError:
             entries = []
         for entry in entries:

@@ -91,7 +91,7 @@ def test_a_dead_process_is_known_to_be_dead_at_once(two, process):
     assert not two[0].claim(CELL)
     process.kill()
     process.wait()
-    assert two[0].dead() == [CELL]
+    assert two[0].leftovers()[-1].name == CELL
     assert two[0].running() == {}
     assert two[0].claim(CELL)
 
@@ -158,7 +158,7 @@ def test_status_believes_another_machine_with_a_recent_heartbeat(two, tmp_path, 
 
 def test_an_empty_lock_is_free(two, tmp_path):
     (tmp_path / CELL).write_text("")
-    assert two[0].dead() == [CELL]
+    assert two[0].leftovers()[-1].name == CELL
     assert two[0].claim(CELL)
 
 

@@ -4,6 +4,10 @@ lpflu-bench study plan   table1                        # what it is made of; val
 lpflu-bench study run    table1 --data.root DIR        # run what is not finished; re-run the same command to resume
 lpflu-bench study status table1                        # done, running, failed (why), pending, time left
 lpflu-bench study report table1                        # CSV, Markdown, LaTeX, figures, verdicts in results/table1/
+lpflu-bench study rerun  table1 CELL                   # once more from scratch; what it left is put aside
+lpflu-bench study merge  table1 FOLDER ...             # take over other machines' records; conflicts are named
+lpflu-bench study verify table1                        # check every record
+lpflu-bench study clean  table1                        # list leftovers; --delete deletes them
 """
 
 import argparse
@@ -13,10 +17,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from lpflu_bench.commands.study import launch, plan, report, status
+from lpflu_bench.commands.study import clean, launch, merge, plan, report, rerun, status, verify
 from lpflu_bench.commands.study.session import Session
 
-ACTIONS: dict[str, ModuleType] = {"plan": plan, "run": launch, "status": status, "report": report}
+ACTIONS: dict[str, ModuleType] = {
+    "plan": plan,
+    "run": launch,
+    "status": status,
+    "report": report,
+    "rerun": rerun,
+    "merge": merge,
+    "verify": verify,
+    "clean": clean,
+}
 """Each has a function ``execute``, and ``add_arguments`` if it has options of its own; its docstring is its help."""
 
 
@@ -60,7 +73,7 @@ def _uncollected() -> Iterator[None]:
 def run(args: argparse.Namespace) -> int:
     """Do what ``args.action`` says."""
     execute = ACTIONS[args.action].execute
-    if args.action == "run":  # trains in this process, perhaps: needs the collector
+    if args.action in ("run", "rerun"):  # may train in this process: needs the collector
         return int(execute(Session(args), args))
     with _uncollected():
         return int(execute(Session(args), args))

@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Run them, and say what is left."""
+    return run_cells(session, args)
+
+
+def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | None = None) -> int:
+    """Run the cells that are not finished, or of those the chosen ones, and say what is left."""
     from lpflu_bench.studies.disk import check_disk
     from lpflu_bench.studies.executors import given_options, make_executor
     from lpflu_bench.studies.machine import check_roots, for_this_machine, terminate_as_interrupt
@@ -60,6 +65,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
             tried: set[str] = set()
             while True:  # a study that tunes learns its final cells on the way
                 todo = [cell for cell in _todo(selection.cells, records) if cell.hash not in tried]
+                todo = [cell for cell in todo if chosen is None or cell.hash in chosen]
                 if not todo:
                     break
                 tried |= {cell.hash for cell in todo}

@@ -2,6 +2,8 @@
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended."""
+NOT_FINITE = "the loss is not finite"
+"""How the error of a training that diverged begins."""
 
 
 class UserError(ValueError):

@@ -6,6 +6,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lpflu_bench.errors import NOT_FINITE
+
 
 class LossNotFiniteError(RuntimeError):
     """The training loss became NaN or infinite.
@@ -17,7 +19,7 @@ class LossNotFiniteError(RuntimeError):
 
     def __init__(self, epoch: int, step: int) -> None:
         super().__init__(
-            f"the loss is not finite at epoch {epoch}, step {step}; the run is recorded as failed "
+            f"{NOT_FINITE} at epoch {epoch}, step {step}; the run is recorded as failed "
             "(a lower --model.optimizer.lr, a longer warm-up or 32-bit precision usually help)"
         )
         self.epoch, self.step = epoch, step

@@ -1,7 +1,7 @@
 """Compares functions with a reference over paired seeds: one set of intervals that hold together."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,7 @@ def compare(
     reference: str,
     *,
     family: int,
-    level: float | Callable[[int], float] = 0.05,
+    level: float | Mapping[str, float] = 0.05,
     unsteady: Collection[str] = (),
 ) -> dict[str, Comparison]:
     """Compare each function with the reference, with intervals that hold together.
@@ -84,14 +84,14 @@ def compare(
         values: scores by function and seed; the same seed is the same initial weights and data order.
         reference: the function that the others are compared with.
         family: comparisons of the study, those without a result included; never fewer than there are here.
-        level: chance that any interval misses its true difference; or by the number of paired seeds.
+        level: chance that any interval misses its true difference; or that of each function's look (two functions
+            are compared at the lower one's), with which those that had no look yet have no interval.
         unsteady: functions whose spread says nothing about the others' (a run diverged): they give nothing to the
             shared variance.
 
     Returns:
         One comparison for each function that has a seed in common with the reference.
     """
-    level_at = level if callable(level) else lambda n: level
     paired = _paired(values, reference)
     family = max(family, len(paired), 1)
     scale = max((abs(v) for scores in values.values() for v in scores.values()), default=0.0)
@@ -103,7 +103,10 @@ def compare(
     result = {}
     for name, differences in paired.items():
         n, sd, mean = len(differences), sds[name], float(differences.mean())
-        if n < MIN_SEEDS:
+        at = level if isinstance(level, float) else min(level.get(name, 0.0), level.get(reference, 0.0))
+        if at == 0:
+            result[name] = Comparison(n, mean, sd, reason="the first look is still to come")
+        elif n < MIN_SEEDS:
             seeds = f"{n} paired seed{'s' if n > 1 else ''}"
             result[name] = Comparison(n, mean, sd, reason=f"{seeds}; at least {MIN_SEEDS} are needed")
         elif sd == shared == 0:
@@ -113,7 +116,7 @@ def compare(
             width = half_widths(
                 np.array([sd**2]),
                 np.array([n]),
-                level=level_at(n),
+                level=at,
                 family=family,
                 shared=np.array(shared),
                 observed=len(sharing),
@@ -128,7 +131,7 @@ def best(
     *,
     lower_is_better: bool,
     family: int,
-    level: float | Callable[[int], float] = 0.05,
+    level: float | Mapping[str, float] = 0.05,
     unsteady: Collection[str] = (),
 ) -> str | None:
     """Return the function that is better than every other one, if there is one.

@@ -1,129 +1,108 @@
-"""The figures of a report: training curves, swept settings, accuracy against cost, critical differences."""
+"""The figures of a report: intervals, swept settings, training curves, scores against cost."""
 
-import io
 import itertools
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lpflu_bench.reports.results import Block
+from lpflu_bench.inference.ranks import Ranks
+from lpflu_bench.inference.verdicts import Word
+from lpflu_bench.reports.analysis import Analysis
+from lpflu_bench.reports.columns import Column
+from lpflu_bench.reports.drawing import (
+    INK,
+    STYLE,
+    Drawing,
+    colours,
+    figure_and_axes,
+    height_for,
+    label_lines,
+    slug,
+)
+from lpflu_bench.reports.rank_figure import critical_differences
 from lpflu_bench.reports.runs import Runs, metric_value, place_text
-from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.reports.statistics import Ranks
+from lpflu_bench.reports.wording import level_text
 from lpflu_bench.scores import Score
 from lpflu_bench.text import setting_text
 
-INK = "#3c4043"
-"""Colour of axes and text. The page replaces it by its own text colour, light or dark."""
-MAX_SWEEPS = 6
+MAX_SWEEPS = 12
 MAX_PLACES = 12
 """A study of more places (tasks with a setting) has no figure for each of them: nobody looks at a hundred."""
-_COLOURS = ["#0f7fc4", "#e0622b", "#1a9d76", "#c05a9b", "#d9970f", "#5f6bd1", "#7c8a1f", "#8a6b52"]
-_MARKERS = "osD^vPX*"
-_STYLE: dict[Any, Any] = {
-    "axes.edgecolor": INK,
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.labelsize": 9,
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 9.5,
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "grid.alpha": 0.25,
-    "grid.color": "#808080",
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "svg.fonttype": "none",  # text stays text: small files that can be searched and read aloud
-    "svg.hashsalt": "lpflu_bench",  # the same figure, the same bytes
-    "text.color": INK,
-    "xtick.color": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.color": INK,
-    "ytick.labelsize": 8.5,
-}
+VERDICT_COLOURS = {Word.BETTER: "#0d7a54", Word.WORSE: "#c2410c", Word.EQUIVALENT: "#0f7fc4"}
+_OPEN = "#7d8790"
+_NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with what is said about it.
-
-    Attributes:
-        name: file name without suffix.
-        kind: ``curves``, ``sweep``, ``cost`` or ``ranks``.
-        title: what it shows.
-        caption: how to read it.
-        figure: the drawing.
-    """
-
-    name: str
-    kind: str
-    title: str
-    caption: str
-    figure: Figure
-
-
-def draw_all(spec: ReportSpec, runs: Runs, blocks: Sequence[Block], ranks: Ranks | str) -> list[Drawing]:
+def draw_all(analysis: Analysis) -> list[Drawing]:
     """Return every figure that the records have data for, within :data:`MAX_SWEEPS` and :data:`MAX_PLACES`."""
-    main = [block for block in blocks if block.main and block.weights == "raw"]
-    with mpl.rc_context(_STYLE):
-        drawings = list(itertools.islice(_sweeps(spec, runs, main), MAX_SWEEPS))
+    main = analysis.main_columns
+    with mpl.rc_context(STYLE):
+        drawings = list(_intervals(analysis, main)) if len(main) <= MAX_PLACES else []
+        drawings += itertools.islice(_sweeps(analysis, main), MAX_SWEEPS)
         if len(main) <= MAX_PLACES:
-            drawings += [*_curves(spec, runs, main), *_costs(spec, runs, main)]
-        return [*drawings, _critical_differences(ranks)] if isinstance(ranks, Ranks) else drawings
+            drawings += [*_curves(analysis, main), *_costs(analysis, main)]
+        if isinstance(analysis.ranks, Ranks):
+            drawings.append(critical_differences(analysis.ranks))
+        return drawings
 
 
-def save(drawing: Drawing, folder: Path) -> str:
-    """Write the figure as PNG and SVG, the same bytes for the same figure, and return the SVG."""
-    buffer = io.StringIO()
-    with mpl.rc_context(_STYLE):
-        drawing.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        drawing.figure.set_layout_engine("none")  # laid out by the first drawing; the second keeps it
-        drawing.figure.savefig(folder / f"{drawing.name}.png", dpi=160, facecolor="white", metadata={"Software": None})
-    svg = buffer.getvalue()
-    (folder / f"{drawing.name}.svg").write_text(svg, encoding="utf-8")
-    return svg
+def _intervals(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
+    for column in columns:
+        rows = [row for row in column.rows if row.comparison]
+        if rows:
+            yield _interval_figure(analysis, column)
 
 
-def _slug(*parts: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", " ".join(parts).lower()).strip("-")
-
-
-def _axes(height: float = 3.3) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.0, height), layout="constrained")
-    axes = figure.add_subplot()
-    return figure, axes
-
-
-def _look(runs: Runs, spec: ReportSpec, activation: str) -> dict[str, Any]:
-    """Return colour, marker and line of a function, the same in every figure; the reference's line is broken."""
-    index = runs.activations.index(activation)
-    return {
-        "color": _COLOURS[index % len(_COLOURS)],
-        "marker": _MARKERS[(index + index // len(_COLOURS)) % len(_MARKERS)],
-        "linestyle": (0, (4, 1.5)) if activation == spec.reference else "-",
-        "zorder": 3 if activation == spec.reference else 2,
-    }
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    columns = min(len(labels), 4 if max(map(len, labels), default=0) < 12 else 2)
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1), handlelength=2.2)
+def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
+    """Draw each function's difference: interval, mean, and a dot for each seed; the verdict beside it."""
+    sign = 1 if column.score.lower_is_better else -1
+    rows = [(row, row.comparison) for row in column.rows if row.comparison]
+    rows.sort(key=lambda item: sign * item[1].difference, reverse=True)
+    reference = column.scores[column.reference]
+    figure, axes = figure_and_axes(0.75 + 0.24 * max(len(rows), 3))
+    axes.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
+    if column.margin is not None:
+        axes.axvspan(-column.margin, column.margin, color=_OPEN, alpha=0.12, linewidth=0)
+    for level, (row, comparison) in enumerate(rows):
+        colour = VERDICT_COLOURS.get(row.verdict.word, _OPEN)
+        if interval := row.interval:
+            axes.plot(
+                [interval.low, interval.high], [level, level], color=colour, linewidth=2.4, solid_capstyle="round"
+            )
+        values = dict(zip(row.seeds, row.values, strict=True))
+        dots = [values[seed] - reference[seed] for seed in values if seed in reference and seed not in row.diverged]
+        axes.plot(dots, [level - 0.22] * len(dots), "o", color=colour, alpha=0.55, markersize=2.6, markeredgewidth=0)
+        axes.plot(comparison.difference, level, "o", color=colour, markersize=6)
+        axes.annotate(
+            row.verdict.word,
+            (1.02, level),
+            xycoords=("axes fraction", "data"),
+            color=colour,
+            fontsize=8.5,
+            va="center",
+            annotation_clip=False,
+        )
+    axes.set_yticks(range(len(rows)), [row.activation for row, _ in rows])
+    axes.set_ylim(-0.7, len(rows) - 0.4)
+    axes.grid(False, axis="y")
+    better = "← better" if column.score.lower_is_better else "better →"
+    unit = {"%": "points", "": ""}.get(column.score.unit, column.score.unit)
+    measured = column.score.label + (f", {unit}" if unit else "")
+    axes.set_xlabel(f"difference to {column.reference} in {measured}   ({better})")
+    where = place_text(analysis.spec, column.place)
+    caption = (
+        f"Large dot and bar: mean difference and its interval; all bars hold together at {level_text(analysis.spec)}. "
+        "Small dots: single seeds."
+    )
+    if column.margin is not None:
+        caption += f" Band: the margin, ±{column.margin:g}."
+    return Drawing(slug("intervals", where), "intervals", f"Differences: {where}", caption, figure)
 
 
 def _curve_keys(records: Sequence[Any], metric: Score) -> tuple[str, str] | None:
@@ -141,15 +120,18 @@ def _curve_keys(records: Sequence[Any], metric: Score) -> tuple[str, str] | None
     return ("train_loss", "training loss") if "train_loss" in found else None
 
 
-def _curves(spec: ReportSpec, runs: Runs, blocks: Sequence[Block]) -> Iterator[Drawing]:
-    for block in blocks:
-        if (keys := _curve_keys(runs.records(block.place), block.metric)) is None:
+def _curves(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
+    runs, spec = analysis.runs, analysis.spec
+    colour = colours(runs.activations)
+    for column in columns:
+        if (keys := _curve_keys(runs.records(column.place), column.score)) is None:
             continue
         key, title = keys
-        figure, axes = _axes()
+        figure, axes = figure_and_axes(height_for(len(column.scores)))
+        ends = []
         for activation in runs.activations:
             points: dict[float, list[float]] = defaultdict(list)
-            for record in runs.finished.get((block.place, activation), {}).values():
+            for record in runs.finished.get((column.place, activation), {}).values():
                 for point in record.get("curve") or ():
                     value = point.get(key)
                     if isinstance(value, (int, float)) and math.isfinite(value) and "epoch" in point:
@@ -159,171 +141,170 @@ def _curves(spec: ReportSpec, runs: Runs, blocks: Sequence[Block]) -> Iterator[D
             epochs = np.array(sorted(points))
             means = np.array([np.mean(points[epoch]) for epoch in epochs])
             spread = np.array([np.std(points[epoch], ddof=1) if len(points[epoch]) > 1 else 0.0 for epoch in epochs])
-            look = _look(runs, spec, activation)
-            if len(epochs) >= 3:
-                del look["marker"]
-            axes.plot(epochs, means, label=activation, linewidth=1.4, markersize=4, **look)
-            if spread.any():
-                axes.fill_between(epochs, means - spread, means + spread, color=look["color"], alpha=0.15, linewidth=0)
-        if not axes.lines:
+            style = (0, (4, 1.5)) if activation == spec.reference else "-"
+            axes.plot(epochs, means, label=activation, linewidth=1.4, linestyle=style, color=colour[activation])
+            if spread.any() and len(runs.activations) <= 8:
+                axes.fill_between(
+                    epochs, means - spread, means + spread, color=colour[activation], alpha=0.15, linewidth=0
+                )
+            ends.append((float(epochs[-1]), float(means[-1]), activation, colour[activation]))
+        if not ends:
             continue
         axes.set(xlabel="epoch", ylabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(figure, axes)
-        where = place_text(spec, block.place)
-        yield Drawing(
-            _slug("curves", where),
-            "curves",
-            f"Training: {where}",
-            f"{title[0].upper()}{title[1:]} after each epoch: mean over seeds, band ± one sd.",
-            figure,
-        )
+        label_lines(axes, ends)
+        where = place_text(spec, column.place)
+        band = ", band ± one sd" if len(runs.activations) <= 8 else ""
+        caption = f"{title[0].upper()}{title[1:]} after each epoch: mean over seeds{band}."
+        yield Drawing(slug("curves", where), "curves", f"Training: {where}", caption, figure)
 
 
-def _numeric(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+# --- swept settings --------------------------------------------------------------------------------------------------
 
 
-def _sweeps(spec: ReportSpec, runs: Runs, blocks: Sequence[Block]) -> Iterator[Drawing]:
-    for position, axis in enumerate(spec.axes):
-        families: dict[tuple[str, ...], list[Block]] = defaultdict(list)
-        for block in blocks:
-            rest = tuple(value for index, value in enumerate(block.place.setting) if index != position)
-            families[block.place.task, *rest].append(block)
-        others = [name for name in spec.axes if name != axis]
+def strengths(texts: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return kind -> value's text -> strength, of values such as ``test-gaussian-0.1`` or of plain numbers (kind ``""``).
+
+    A value without a number (``none``) is strength 0 of every kind. Empty where the values have no common form.
+    """
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    plain = []
+    for text in texts:
+        if re.fullmatch(_NUMBER, text):
+            found[""][text] = float(text)
+        elif match := re.fullmatch(rf"(.*[^\d.])[-_ :]+({_NUMBER})", text):
+            found[match[1]][text] = float(match[2])
+        else:
+            plain.append(text)
+    if not found or len(plain) > 1 or (plain and "" in found) or any(len(kind) < 2 for kind in found.values()):
+        return {}
+    return {kind: {**dict.fromkeys(plain, 0.0), **values} for kind, values in found.items()}
+
+
+def _sweeps(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
+    axes = analysis.spec.axes
+    for position, axis in enumerate(axes):
+        families: dict[tuple[str, ...], list[Column]] = defaultdict(list)
+        for column in columns:
+            rest = tuple(value for index, value in enumerate(column.place.setting) if index != position)
+            families[column.place.task, *rest].append(column)
+        others = [name for name in axes if name != axis]
         for (task, *fixed), family in families.items():
-            if len(family) > 1:
-                where = [task, *(f"{name} {value}" for name, value in zip(others, fixed, strict=True))]
-                yield _sweep(spec, runs, axis, position, ", ".join(where), family)
+            if len(family) < 2:
+                continue
+            where = ", ".join([task, *(f"{name} {value}" for name, value in zip(others, fixed, strict=True))])
+            by_text = {column.place.setting[position]: column for column in family}
+            values = [setting_text(value) for value in analysis.runs.values[axis] if setting_text(value) in by_text]
+            kinds = strengths(values)
+            for kind, levels in kinds.items():
+                yield _strength_figure(analysis, axis, kind, where, [(levels[text], by_text[text]) for text in levels])
+            if not kinds:
+                yield _category_figure(analysis, axis, where, [(text, by_text[text]) for text in values])
 
 
-def _sweep(spec: ReportSpec, runs: Runs, axis: str, position: int, where: str, family: Sequence[Block]) -> Drawing:
-    metric = family[0].metric
-    present = {block.place.setting[position] for block in family}
-    values = [value for value in runs.values[axis] if setting_text(value) in present]
-    texts = [setting_text(value) for value in values]
-    numeric = _numeric(values)
-    if numeric:
-        order = np.argsort(values)
-        values, texts = [values[i] for i in order], [texts[i] for i in order]
-    logarithmic = numeric and min(values) > 0 and max(values) / min(values) >= 8
-    by_text = {block.place.setting[position]: block for block in family}
-    names = [name for name in runs.activations if any(name in block.scores for block in family)]
-    figure, axes = _axes()
-    for index, activation in enumerate(names):
-        xs: list[float] = []
-        means: list[float] = []
-        spreads: list[float] = []
-        for place, text in enumerate(texts):
-            seeds = by_text[text].scores.get(activation)
-            if seeds:
-                xs.append(values[place] if numeric else place + 0.5 * (index - (len(names) - 1) / 2) / len(names))
-                means.append(float(np.mean(list(seeds.values()))))
-                spreads.append(float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else 0.0)
-        look = _look(runs, spec, activation)
-        if not numeric:
-            look["linestyle"] = "none"  # a line between unordered values would mean nothing
-        axes.errorbar(
-            xs, means, spreads, label=activation, markersize=4.5, linewidth=1.4, elinewidth=1, capsize=2, **look
-        )
-    if logarithmic:
+def _strength_figure(
+    analysis: Analysis, axis: str, kind: str, where: str, family: Sequence[tuple[float, Column]]
+) -> Drawing:
+    """Draw a score against a numeric setting: a line for each function, named at its end."""
+    family = sorted(family, key=lambda item: item[0])
+    score = family[0][1].score
+    names = [name for name in analysis.runs.activations if any(name in column.scores for _, column in family)]
+    colour = colours(analysis.runs.activations)
+    figure, axes = figure_and_axes(height_for(len(names)))
+    ends = []
+    for activation in names:
+        points = [(x, list(column.scores[activation].values())) for x, column in family if activation in column.scores]
+        xs, means = [x for x, _ in points], [float(np.mean(values)) for _, values in points]
+        style = (0, (4, 1.5)) if activation == analysis.spec.reference else "-"
+        axes.plot(
+            xs, means, color=colour[activation], linestyle=style, linewidth=1.4, marker="o", markersize=3.5,
+            label=activation,
+        )  # fmt: skip
+        for x, values in points:
+            axes.plot([x] * len(values), values, ".", color=colour[activation], alpha=0.35, markersize=3)
+        ends.append((xs[-1], means[-1], activation, colour[activation]))
+    ticks = sorted({x for x, _ in family})
+    if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:
         axes.set_xscale("log")
-    if numeric:
-        axes.set_xticks(values, texts)
-        axes.minorticks_off()
-    else:
-        axes.set_xticks(range(len(texts)), texts)
-        axes.set_xlim(-0.5, len(texts) - 0.5)
-        axes.grid(False, axis="x")
-        if max(map(len, texts)) * len(texts) > 60:
-            axes.tick_params(axis="x", labelrotation=30)
-    axes.set(xlabel=axis.replace("_", " "), ylabel=metric.title)
-    _legend(figure, axes)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    named = f"{axis.replace('_', ' ')} {kind}".strip()
+    axes.set(xlabel=named, ylabel=score.title)
+    label_lines(axes, ends)
+    title = f"{score.label[0].upper()}{score.label[1:]} against {named}: {where}"
     return Drawing(
-        _slug("sweep", axis, where),
-        "sweep",
-        f"{metric.label[0].upper()}{metric.label[1:]} against {axis.replace('_', ' ')}: {where}",
-        "Mean over seeds, bar ± one sd.",
-        figure,
+        slug("sweep", axis, kind, where), "sweep", title, "Line: mean over seeds; dots: single seeds.", figure
     )
 
 
-def _costs(spec: ReportSpec, runs: Runs, blocks: Sequence[Block]) -> Iterator[Drawing]:
-    for block in blocks:
-        points = {name: _cost_points(runs, block, name) for name in runs.activations}
+def _category_figure(analysis: Analysis, axis: str, where: str, family: Sequence[tuple[str, Column]]) -> Drawing:
+    """Draw a score for values without an order: means and seeds, each function in a lane of its own."""
+    score = family[0][1].score
+    names = [name for name in analysis.runs.activations if any(name in column.scores for _, column in family)]
+    colour = colours(analysis.runs.activations)
+    figure, axes = figure_and_axes(0.8 + 0.22 * len(names) * len(family) ** 0.5)
+    markers = "osD^vPX*"
+    for level, activation in enumerate(reversed(names)):
+        for index, (text, column) in enumerate(family):
+            values = list(column.scores.get(activation, {}).values())
+            if not values:
+                continue
+            at = level + 0.5 * (0.5 - (index + 0.5) / len(family))
+            marker = markers[index % len(markers)]
+            axes.plot(values, [at] * len(values), ".", color=colour[activation], alpha=0.35, markersize=4)
+            axes.plot(float(np.mean(values)), at, marker, color=colour[activation], markersize=5)
+            if activation == names[0]:
+                axes.annotate(
+                    text, (float(np.mean(values)), at), (0, 7), textcoords="offset points", ha="center", fontsize=7
+                )
+    axes.set_yticks(range(len(names)), list(reversed(names)))
+    axes.set_ylim(-0.6, len(names) - 0.3)
+    axes.set_xlabel(score.title)
+    key = ", ".join(f"{text}: {_MARKER_NAMES[index % len(markers)]}" for index, (text, _) in enumerate(family))
+    title = f"{score.label[0].upper()}{score.label[1:]} by {axis.replace('_', ' ')}: {where}"
+    return Drawing(slug("sweep", axis, where), "sweep", title, f"Mean over seeds, dots: single seeds ({key}).", figure)
+
+
+_MARKER_NAMES = ["circle", "square", "diamond", "triangle", "triangle down", "plus", "cross", "star"]
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+def _costs(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
+    runs = analysis.runs
+    colour = colours(runs.activations)
+    for column in columns:
+        points = {name: _cost_points(runs, column, name) for name in runs.activations}
         points = {name: pairs for name, pairs in points.items() if pairs}
         if len(points) < 2:
             continue
-        figure, axes = _axes()
+        figure, axes = figure_and_axes(height_for(len(points)))
+        ends = []
         for activation, pairs in points.items():
             speed, score = np.array(pairs).T
-            look = _look(runs, spec, activation) | {"linestyle": "none"}
-            bars = (speed.std(ddof=1), score.std(ddof=1)) if len(pairs) > 1 else (0.0, 0.0)
-            axes.errorbar(
-                speed.mean(), score.mean(), bars[1], bars[0], label=activation, markersize=6, elinewidth=1, **look
-            )
-        axes.set(xlabel="training throughput (images/s)", ylabel=block.metric.title)
-        axes.margins(0.12)
-        _legend(figure, axes)
-        where = place_text(spec, block.place)
-        better = "lower" if block.metric.lower_is_better else "upper"
-        caption = f"Better towards the {better} right. Mean over seeds, bars ± one sd."
-        devices = {str((r.get("environment") or {}).get("device", "")) for r in runs.records(block.place)} - {""}
+            axes.plot(speed, score, ".", color=colour[activation], alpha=0.35, markersize=4)
+            axes.plot(speed.mean(), score.mean(), "o", color=colour[activation], markersize=6, label=activation)
+            ends.append((float(speed.mean()), float(score.mean()), activation, colour[activation]))
+        axes.set(xlabel="training throughput (images/s)", ylabel=column.score.title)
+        axes.margins(0.08)
+        label_lines(axes, ends)
+        where = place_text(analysis.spec, column.place)
+        better = "lower" if column.score.lower_is_better else "upper"
+        caption = f"Better towards the {better} right. Large dots: means; small ones: single seeds."
+        devices = {str((r.get("environment") or {}).get("device", "")) for r in runs.records(column.place)} - {""}
         if len(devices) > 1:
             caption += f" Runs of different devices ({', '.join(sorted(devices))}): speeds are not comparable."
         elif devices:
             caption += f" Device: {devices.pop()}."
-        yield Drawing(_slug("cost", where), "cost", f"Cost: {where}", caption, figure)
+        yield Drawing(slug("cost", where), "cost", f"Cost: {where}", caption, figure)
 
 
-def _cost_points(runs: Runs, block: Block, activation: str) -> list[tuple[float, float]]:
+def _cost_points(runs: Runs, column: Column, activation: str) -> list[tuple[float, float]]:
     points = []
-    for record in runs.finished.get((block.place, activation), {}).values():
+    for record in runs.finished.get((column.place, activation), {}).values():
         speed = (record.get("train") or {}).get("images_per_second")
-        value = metric_value(record, block.metric.name)
+        value = metric_value(record, column.score.name)
         if isinstance(speed, (int, float)) and math.isfinite(speed) and speed > 0 and value is not None:
             points.append((float(speed), value))
     return points
-
-
-def _critical_differences(ranks: Ranks) -> Drawing:
-    """Draw Demšar's diagram: functions at their average rank, bars over those that are not separable."""
-    names = list(ranks.average)
-    count = len(names)
-    half = (count + 1) // 2
-    floor = -0.55 - 0.24 * len(ranks.groups)
-    figure = Figure(figsize=(6.4, 1.0 + 0.28 * half + 0.2 * len(ranks.groups)))
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    axes.set_axis_off()
-    axes.set_xlim(1 - 0.4 * (count - 1), count + 0.4 * (count - 1))
-    axes.plot([1, count], [0, 0], color=INK, linewidth=1)
-    for tick in range(1, count + 1):
-        axes.plot([tick, tick], [0, 0.12], color=INK, linewidth=1)
-        axes.text(tick, 0.2, str(tick), ha="center", va="bottom", fontsize=8.5)
-    axes.plot([1, 1 + ranks.critical_difference], [0.95, 0.95], color=INK, linewidth=1.6, marker="|", markersize=7)
-    axes.text(1, 1.1, f"critical difference {ranks.critical_difference:.2f}", ha="left", va="bottom", fontsize=8.5)
-    reach = 0.09 * (count - 1) + 0.1
-    for index, name in enumerate(names):
-        rank = ranks.average[name]
-        best_side = index < half
-        level = floor - 0.34 * (index if best_side else count - 1 - index)
-        edge = 1 - reach if best_side else count + reach
-        axes.plot([rank, rank, edge], [0, level, level], color=INK, linewidth=0.9)
-        text = f"{name}  {rank:.2f}" if best_side else f"{rank:.2f}  {name}"
-        side = "right" if best_side else "left"
-        axes.annotate(
-            text, (edge, level), (-4 if best_side else 4, 0), textcoords="offset points", ha=side, va="center"
-        )
-    for index, group in enumerate(ranks.groups):
-        level = -0.3 - 0.24 * index
-        ends = [ranks.average[group[0]] - 0.04, ranks.average[group[-1]] + 0.04]
-        axes.plot(ends, [level, level], color=_COLOURS[0], linewidth=4, solid_capstyle="round")
-    return Drawing(
-        "critical-difference",
-        "ranks",
-        "Average ranks",
-        "Best on the left (rank 1). Functions under one bar are not separable: their average ranks differ by less than "
-        f"Nemenyi's critical difference at {ranks.alpha:g}"
-        + ("." if ranks.p < ranks.alpha else ", or Friedman's test does not find the functions to differ at all."),
-        figure,
-    )

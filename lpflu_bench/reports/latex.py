@@ -1,13 +1,20 @@
-"""The report's tables as LaTeX."""
+"""The report's tables as LaTeX, each narrow enough for one column of a two-column page."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from lpflu_bench.reports.results import Block
-from lpflu_bench.reports.runs import place_text
-from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.reports.tables import COMPARISON_HEAD, Cell, comparison_line, overviews
-from lpflu_bench.reports.wording import weights_text
+from lpflu_bench.inference.verdicts import Word
+from lpflu_bench.reports.analysis import Analysis
+from lpflu_bench.reports.columns import Column, Row
+from lpflu_bench.reports.tables import groups, setting_title
+from lpflu_bench.reports.wording import (
+    column_title,
+    difference_text,
+    interval_text,
+    level_text,
+    mean_text,
+    weights_text,
+)
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -26,6 +33,19 @@ _LATEX = {
     "−": r"$-$",
     "–": "--",
 }
+_MARKS = {
+    Word.BETTER: "+",
+    Word.WORSE: "-",
+    Word.EQUIVALENT: "=",
+    Word.UNDECIDED: "?",
+    Word.NOT_JUDGED: r"\circ",
+}
+_WIDTH = 236.0
+"""Points that a table may be wide: a column of the usual two-column classes has 240 to 252."""
+_LETTER = 4.3
+"""Points of a letter in \\footnotesize, on the wide side."""
+_GAP = 6.0
+"""Points between two columns."""
 
 
 def latex_escape(text: str) -> str:
@@ -33,44 +53,101 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
-_MARKS = {"better": r"$^{+}$", "worse": r"$^{-}$"}
+def _mark(row: Row) -> str:
+    mark = _MARKS.get(row.verdict.word)
+    if mark is None:
+        return ""
+    return f"$^{{({mark})}}$" if row.verdict.below_margin else f"$^{{{mark}}}$"
 
 
-def latex(spec: ReportSpec, blocks: Sequence[Block]) -> str:
-    """Return the overview and the comparisons as LaTeX tables; they need the package booktabs alone."""
-    label = re.sub(r"[^A-Za-z0-9]+", "-", spec.name)
-    parts = ["% Needs \\usepackage{booktabs}."]
+def _legend(analysis: Analysis) -> str:
+    """Return what the marks mean, those that occur."""
+    rows = [row for column in analysis.columns for row in column.rows]
+    meaning = {
+        Word.BETTER: "better",
+        Word.WORSE: "worse",
+        Word.EQUIVALENT: "equivalent",
+        Word.UNDECIDED: "undecided",
+        Word.NOT_JUDGED: "not judged",
+    }
+    present = [word for word in meaning if any(row.verdict.word == word for row in rows)]
+    marks = ", ".join(f"$^{{{_MARKS[word]}}}$ {meaning[word]}" for word in present)
+    if any(row.verdict.below_margin for row in rows):
+        marks += ", in parentheses: by less than the margin"
+    reference = latex_escape(analysis.spec.reference)
+    together = f"{latex_escape(level_text(analysis.spec))} intervals of a column hold together"
+    return f"Against {reference}: {marks} ({together}). " if marks else ""
 
-    def overview_cell(cell: Cell) -> str:
-        text = latex_escape(cell.text)
-        text = rf"\textbf{{{text}}}" if cell.bold else text
-        return text + (_MARKS.get(cell.row.judgement, "") if cell.row else "")
 
-    marks = (
-        f"$^{{+}}$ / $^{{-}}$: better / worse than {latex_escape(spec.reference)} (paired $t$-test over seeds, "
-        f"Holm-corrected, level {1 - spec.confidence:g}). Bold: separable from every other function."
-    )
-    for index, overview in enumerate(overviews(spec, blocks), 1):
-        lines = [[latex_escape(name), *map(overview_cell, cells)] for name, cells in overview.lines]
-        caption = f"{latex_escape(f'{spec.title}: {overview.title}')}. Mean $\\pm$ sd over seeds. {marks}"
-        parts.append(_latex_table(overview.head, lines, caption, f"tab:{label}-{index}", "l", "r"))
-    for index, block in enumerate(blocks, 1):
-        words = weights_text(block.weights, blocks)
-        where = f"{place_text(spec, block.place)}, {block.metric.title}" + (f", {words}" if words else "")
-        lines = [[latex_escape(text) for text in comparison_line(row)[:-1]] for row in block.rows]
-        caption = latex_escape(
-            f"{where}: difference to {spec.reference} over common seeds, {100 * spec.confidence:g} % interval, "
-            "Holm-corrected p, share of seeds in which the function is better."
+def _columns_that_fit(analysis: Analysis, columns: Sequence[Column]) -> Iterator[list[Column]]:
+    """Cut a task's columns into tables that fit."""
+    names = 10 + _LETTER * max(len(row.activation) for row in columns[0].rows)
+    taken: list[Column] = []
+    used = names
+    for column in columns:
+        letters = max(
+            *(len(mean_text(row)) for row in column.rows), *(len(t) for t in setting_title(column, analysis.spec))
         )
-        parts.append(_latex_table(COMPARISON_HEAD[:-1], lines, caption, f"tab:{label}-compared-{index}", "l", "r", "l"))
+        width = _LETTER * (letters + 1) + _GAP
+        if taken and used + width > _WIDTH:
+            yield taken
+            taken, used = [], names
+        taken.append(column)
+        used += width
+    yield taken
+
+
+def latex(analysis: Analysis) -> str:
+    """Return the overviews and the comparisons as LaTeX tables; they need the package booktabs alone."""
+    spec = analysis.spec
+    label = re.sub(r"[^A-Za-z0-9]+", "-", spec.name)
+    parts = ["% Needs \\usepackage{booktabs}. Every table fits a column of 240 pt."]
+    if spec.narrowed:
+        parts.append(f"% {spec.narrowed}")
+    legend = _legend(analysis)
+    number = 0
+    for (task, _), group in groups(analysis.columns).items():
+        words = weights_text(group[0], analysis.columns)
+        title = latex_escape(f"{spec.title}: {task}" + (f", {words}" if words else ""))
+        for columns in _columns_that_fit(analysis, group):
+            number += 1
+            lines = []
+            for index, first in enumerate(columns[0].rows):
+                cells = []
+                for column in columns:
+                    row = column.rows[index]
+                    text = latex_escape(mean_text(row))
+                    text = rf"\textbf{{{text}}}" if row.activation == column.best else text
+                    cells.append(text + _mark(row))
+                lines.append([latex_escape(first.activation), *cells])
+            heads = [_stacked(setting_title(column, spec)) for column in columns]
+            caption = f"{title}. Mean $\\pm$ sd over seeds. {legend}Bold: better than every other function."
+            parts.append(_table(["function", *heads], lines, caption, f"tab:{label}-{number}"))
+    for index, column in enumerate(analysis.columns, 1):
+        lines = [
+            [
+                latex_escape(row.activation),
+                str(len(row.seeds)),
+                latex_escape(mean_text(row)),
+                latex_escape(difference_text(row)) + _mark(row),
+                latex_escape(interval_text(row.interval)),
+            ]
+            for row in column.rows
+        ]
+        caption = (
+            f"{latex_escape(column_title(column, analysis))}: difference to {latex_escape(spec.reference)}. {legend}"
+        )
+        head = ["function", "$n$", r"mean $\pm$ sd", "difference", "interval"]
+        parts.append(_table(head, lines, caption.strip(), f"tab:{label}-compared-{index}"))
     return "\n\n".join(parts) + "\n"
 
 
-def _latex_table(
-    head: Sequence[str], lines: Iterable[Sequence[str]], caption: str, label: str, first: str, rest: str, last: str = ""
-) -> str:
-    columns = first + rest * (len(head) - 1 - bool(last)) + last
+def _stacked(parts: Sequence[str]) -> str:
+    """Return a head of several lines."""
+    return r"\shortstack[r]{" + r"\\".join(map(latex_escape, parts)) + "}"
 
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]], caption: str, label: str) -> str:
     def join(cells: Iterable[str]) -> str:
         return "  " + " & ".join(cells) + r" \\"
 
@@ -78,11 +155,13 @@ def _latex_table(
         [
             r"\begin{table}",
             r"\centering",
+            r"\footnotesize",
+            rf"\setlength{{\tabcolsep}}{{{_GAP / 2:g}pt}}",
             rf"\caption{{{caption}}}",
             rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\begin{{tabular}}{{@{{}}l{'r' * (len(head) - 1)}@{{}}}}",
             r"\toprule",
-            join(map(latex_escape, head)),
+            join(head),
             r"\midrule",
             *map(join, lines),
             r"\bottomrule",

@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing else: no network, no further file."""
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,17 +12,18 @@ import jinja2
 from markupsafe import Markup
 
 from lpflu_bench.reports import wording
-from lpflu_bench.reports.figures import INK, MAX_PLACES, MAX_SWEEPS, Drawing
+from lpflu_bench.reports.analysis import Analysis
+from lpflu_bench.reports.columns import Column, Row
+from lpflu_bench.reports.drawing import INK, Drawing
+from lpflu_bench.reports.figures import MAX_PLACES, MAX_SWEEPS
 from lpflu_bench.reports.frames import flatten
-from lpflu_bench.reports.published import PaperComparison
-from lpflu_bench.reports.results import Block, Row
+from lpflu_bench.reports.replication import Replication, differing_note
 from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.reports.statistics import Ranks
-from lpflu_bench.reports.tables import PAPER_HEAD, overviews, paper_lines
+from lpflu_bench.reports.tables import REPLICATION_HEAD, overviews, replication_lines
 from lpflu_bench.text import duration, setting_text
 
-_KINDS = {"sweep": "Swept settings", "curves": "Training curves", "cost": "Accuracy against cost"}
+_KINDS = {"sweep": "Swept settings", "curves": "Training curves", "cost": "Score against cost"}
 _NOT_CONFIG = ("cell.", "metrics.", "error", "status", "schema")
 
 
@@ -43,20 +45,8 @@ class Picture:
         return Markup(element)
 
 
-def page(
-    spec: ReportSpec,
-    runs: Runs,
-    blocks: Sequence[Block],
-    ranks: Ranks | str,
-    paper: PaperComparison | None,
-    pictures: Sequence[Picture],
-    records: Sequence[Mapping[str, Any]],
-    flats: Sequence[Mapping[str, Any]],
-) -> str:
-    """Return the page's HTML; ``flats`` are the flattened records, in their order."""
-    flat_of = {id(record): flat for record, flat in zip(records, flats, strict=True)}
-    cells = _ordered(spec, runs, records)
-    index = {id(record): number for number, record in enumerate(cells)}
+@functools.cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -64,48 +54,48 @@ def page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    by_kind = {kind: [p for p in pictures if p.drawing.kind == kind] for kind in (*_KINDS, "ranks")}
-    return environment.get_template("page.html").render(
+    return environment.get_template("page.html")
+
+
+def page(analysis: Analysis, pictures: Sequence[Picture], flats: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page's HTML; ``flats`` are the flattened records of the analysis, in their order."""
+    spec, runs, cells = analysis.spec, analysis.runs, analysis.records
+    index = {id(record): number for number, record in enumerate(cells)}
+    by_kind = {kind: [p for p in pictures if p.drawing.kind == kind] for kind in (*_KINDS, "intervals", "ranks")}
+    ranks = analysis.ranks
+    places = len({column.place for column in analysis.columns})
+    return _template().render(
         spec=spec,
-        facts=_facts(runs, cells),
-        summaries=[_summary(spec, block) for block in blocks if block.main and block.weights == "raw"],
-        overviews=overviews(spec, blocks),
-        comparisons=_comparisons(spec, runs, blocks, index),
-        methods=wording.method_notes(spec, blocks) if blocks else [],
+        facts=_facts(analysis, cells),
+        decided=[_decided(analysis, column) for column in analysis.main_columns],
+        intervals=by_kind["intervals"],
+        matrix=_matrix(analysis) if places > 1 else None,
+        overviews=overviews(analysis),
+        comparisons=_comparisons(analysis, index),
+        methods=wording.method_notes(analysis) if analysis.columns else [],
         ranks=[ranks] if isinstance(ranks, str) else wording.ranks_lines(ranks),
         ranks_picture=by_kind["ranks"][0] if by_kind["ranks"] else None,
         pictures=[(_KINDS[kind], by_kind[kind]) for kind in _KINDS if by_kind[kind]],
         max_sweeps=MAX_SWEEPS,
         max_places=MAX_PLACES,
-        places=len({block.place for block in blocks}),
-        paper=None if paper is None else _paper(spec, paper),
-        paper_head=PAPER_HEAD,
+        places=places,
+        paper=None if analysis.replication is None else _paper(analysis, analysis.replication),
+        paper_head=REPLICATION_HEAD,
         diagnostics=_diagnostics(spec, runs),
-        gaps=wording.gap_notes(spec, runs),
+        gaps=wording.gap_notes(analysis),
         cells=_cells(spec, cells),
-        configs=_configs([flat_of[id(cell)] for cell in cells]),
+        configs=_configs(flats),
     )
 
 
-def _ordered(spec: ReportSpec, runs: Runs, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    places = {place: number for number, place in enumerate(runs.places)}
-    functions = {name: number for number, name in enumerate(runs.activations)}
-
-    def key(record: Mapping[str, Any]) -> tuple[int, int, int, str, str]:
-        cell = cell_of(record, spec.axes)
-        place = Place(str(cell["task"]), tuple(setting_text(cell[axis]) for axis in spec.axes))
-        when, which = str(record.get("finished_at") or ""), str(record.get("config_hash") or "")
-        return (places[place], functions[str(cell["activation"])], int(cell["seed"]), when, which)
-
-    return sorted(records, key=key)
-
-
-def _facts(runs: Runs, cells: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _facts(analysis: Analysis, cells: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    runs = analysis.runs
     done = sum(len(seeds) for seeds in runs.finished.values())
     failed = sum(gap.status == "failed" for gap in runs.gaps)
     facts = [("runs", f"{done} of {done + len(runs.gaps)} finished" + (f", {failed} failed" if failed else ""))]
     seeds = sorted({seed for group in runs.finished.values() for seed in group})
     facts.append(("functions", str(len(runs.activations))))
+    facts.append(("rule", f"{wording.level_text(analysis.spec)} intervals, all of a column together"))
     facts.append(("seeds", ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)}"))
     finished = [record for group in runs.finished.values() for record in group.values()]
     if epochs := sorted({record["epochs"] for record in finished if record.get("epochs")}):
@@ -120,96 +110,97 @@ def _facts(runs: Runs, cells: Sequence[Mapping[str, Any]]) -> list[tuple[str, st
     return facts
 
 
-def _summary(spec: ReportSpec, block: Block) -> dict[str, Any]:
-    """Return a place's verdicts in words."""
-    reference = next((row for row in block.rows if row.activation == spec.reference), None)
-    named: dict[str, list[str]] = {"better": [], "worse": [], "not separable": []}
-    for row in block.rows:
-        if row.judgement in named:
-            points = f" ({wording.number(row.paired.difference, signed=True)})" if row.paired else ""
-            named[row.judgement].append(row.activation + (points if row.judgement != "not separable" else ""))
+def _decided(analysis: Analysis, column: Column) -> dict[str, Any]:
+    """Return a place's verdicts in sentences."""
+    reference = column.row(column.reference)
     return {
-        "place": place_text(spec, block.place),
-        "metric": block.metric,
-        "reference": wording.mean_text(reference) if reference and reference.seeds else None,
-        "named": named,
-        "best": block.best,
+        "place": place_text(analysis.spec, column.place),
+        "score": column.score,
+        "reference": wording.mean_text(reference) if reference.seeds else None,
+        "sentences": [(word.replace(" ", "-"), text) for word, text in wording.sentences(column)],
     }
 
 
-def _track(block: Block) -> float:
-    """Return the half width of the axis on which a block's differences are drawn, in the metric's unit."""
+def _matrix(analysis: Analysis) -> dict[str, Any]:
+    """Return every main verdict at a glance: places against functions."""
+    columns = analysis.main_columns
+    names = [name for name in analysis.runs.activations if name != analysis.spec.reference]
+    lines = []
+    for column in columns:
+        rows = {row.activation: row for row in column.rows}
+        cells = [(wording.verdict_class(rows[name].verdict), wording.difference_text(rows[name])) for name in names]
+        lines.append((place_text(analysis.spec, column.place), cells))
+    return {"names": names, "lines": lines}
+
+
+def _track(column: Column) -> float:
+    """Return the half width of the axis on which a column's differences are drawn, in the score's unit."""
     ends = [
-        max(abs(pair.interval.low), abs(pair.interval.high)) if pair.interval else abs(pair.difference)
-        for row in block.rows
-        if (pair := row.paired)
+        max(abs(row.interval.low), abs(row.interval.high)) if row.interval else abs(row.comparison.difference)
+        for row in column.rows
+        if row.comparison
     ]
     return max(ends, default=0.0) * 1.08
 
 
 def _bar(row: Row, reach: float) -> dict[str, float] | None:
     """Return where point and interval lie on the track, in percent of its width."""
-    pair = row.paired
-    if pair is None or reach <= 0:
+    if row.comparison is None or reach <= 0:
         return None
 
     def percent(value: float) -> float:
         return round(50 + 50 * value / reach, 2)
 
-    low, high = (pair.interval.low, pair.interval.high) if pair.interval else (pair.difference, pair.difference)
-    return {"low": percent(low), "width": round(percent(high) - percent(low), 2), "point": percent(pair.difference)}
+    point = row.comparison.difference
+    low, high = (row.interval.low, row.interval.high) if row.interval else (point, point)
+    return {"low": percent(low), "width": round(percent(high) - percent(low), 2), "point": percent(point)}
 
 
-def _comparisons(
-    spec: ReportSpec, runs: Runs, blocks: Sequence[Block], index: Mapping[int, int]
-) -> list[dict[str, Any]]:
-    """Return the comparisons by place and kind of weights; the main metric first."""
+def _comparisons(analysis: Analysis, index: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Return the comparisons by place and kind of weights; the main score first."""
     grouped: dict[tuple[Place, str], list[dict[str, Any]]] = {}
-    for block in blocks:
-        reach = _track(block)
+    for column in analysis.columns:
+        reach = _track(column)
         lines = []
-        for row in block.rows:
-            group = runs.finished.get((block.place, row.activation), {})
-            pair = row.paired
+        for row in column.rows:
+            group = analysis.runs.finished.get((column.place, row.activation), {})
+            scored = [seed for seed in row.seeds if seed in group]
             lines.append(
                 {
                     "row": row,
-                    "kind": row.judgement.replace(" ", "-"),
-                    "best": row.activation == block.best,
+                    "kind": wording.verdict_class(row.verdict),
+                    "word": row.verdict.word,
+                    "detail": row.verdict.reason or ("by less than the margin" if row.verdict.below_margin else ""),
+                    "best": row.activation == column.best,
                     "bar": _bar(row, reach),
                     "mean": wording.mean_text(row),
-                    "difference": wording.number(pair.difference, signed=True) if pair else "–",
-                    "interval": wording.interval_text(pair.interval, signed=True) if pair and pair.interval else "",
-                    "method": pair.interval.method if pair and pair.interval else "",
-                    "p": wording.p_text(row.p_holm),
-                    "improvement": wording.share_text(pair.improvement if pair else None),
-                    "config": index[id(group[row.seeds[0]])] if row.seeds else None,
+                    "median": wording.number(row.median),
+                    "difference": wording.difference_text(row),
+                    "interval": wording.interval_text(row.interval) if row.interval else "",
+                    "config": index[id(group[scored[0]])] if scored else None,
                 }
             )
-        entry = {"metric": block.metric, "lines": lines, "main": block.main}
-        grouped.setdefault((block.place, block.weights), []).append(entry)
+        entry = {"score": column.score, "lines": lines, "main": column.main, "noise": wording.noise_note(column)}
+        grouped.setdefault((column.place, column.weights), []).append(entry)
+    words = {(c.place, c.weights): wording.weights_text(c, analysis.columns) for c in analysis.columns}
     return [
-        {
-            "title": ", ".join(filter(None, [place_text(spec, place), wording.weights_text(weights, blocks)])),
-            "metrics": metrics,
-        }
-        for (place, weights), metrics in grouped.items()
+        {"title": ", ".join(filter(None, [place_text(analysis.spec, key[0]), words[key]])), "metrics": metrics}
+        for key, metrics in grouped.items()
     ]
 
 
-def _paper(spec: ReportSpec, paper: PaperComparison) -> dict[str, Any]:
-    several = {item.block.weights for item in paper.blocks} != {"raw"}
+def _paper(analysis: Analysis, replication: Replication) -> dict[str, Any]:
     items = [
         {
-            "title": f"{place_text(spec, item.block.place)}: {item.block.metric.title}"
-            + (f", {item.block.weights} weights" if several else ""),
-            "lines": [(line, cell) for line, cell in zip(paper_lines(item), item.cells, strict=True)],
-            "ordering": wording.ordering_text(item.ordering),
-            "main": item.block.main,
+            "title": wording.column_title(item.column, analysis),
+            "lines": [(line, pair) for line, pair in zip(replication_lines(item), item.pairs, strict=True)],
+            "said": differing_note(item) or wording.replication_sentence(item, analysis.spec.reference),
+            "main": item.column.main,
         }
-        for item in paper.blocks
+        for item in replication.columns
     ]
-    return {"table": paper.table, "items": items, "notes": [*([wording.PAPER_NOTE] if items else []), *paper.notes]}
+    notes = [*([wording.PAPER_NOTE] if items else []), *replication.notes]
+    return {"table": replication.table, "items": items, "notes": notes}
 
 
 def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:

@@ -29,10 +29,12 @@ def report_parts(
     selection: Selection,
     records: Mapping[str, Mapping[str, Any]],
     folder: Path,
+    narrowed: str = "",
 ) -> list[Part]:
     """Return (specification, records, folder) of the study's report, and of its tuning stage where it has one.
 
-    Records that belong to no cell of the plan stay out: the same folder may hold other settings' runs.
+    Records that belong to no cell of the plan stay out: the same folder may hold other settings' runs. ``cells`` and
+    ``selection`` are the whole study's: what ``--only`` hides is judged all the same.
     """
     final = [cell for cell in selection.cells if cell.stage == FINAL]
     planned = list({(cell.group, cell.seed): cell for cell in cells if cell.stage == FINAL}.values())
@@ -45,6 +47,9 @@ def report_parts(
         axes=_axes(study, cells),
         published=study.published,
         planned=tuple(cell.labels for cell in planned),
+        rule=study.rule,
+        narrowed=narrowed,
+        only=study.only,
     )
     parts: list[Part] = []
     mine: list[Mapping[str, Any]]
@@ -59,6 +64,7 @@ def report_parts(
             title=f"{study.title}: the tuning stage, scores on the validation set",
             axes=(*spec.axes, axis),
             published=None,
+            rule=replace(study.rule, looks=()),
             planned=tuple({**cell.labels, axis: cell.choice} for cell in first),
         )
         mine = [

@@ -1,12 +1,14 @@
-"""The tables of a report as texts: overviews, comparisons with the reference, comparisons with the paper."""
+"""The tables of a report as texts: overviews, comparisons with the reference, published differences; and as rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from lpflu_bench.reports.published import BlockComparison
-from lpflu_bench.reports.results import Block, Row
+from lpflu_bench.reports.analysis import Analysis
+from lpflu_bench.reports.columns import Column, Row
+from lpflu_bench.reports.replication import ReplicatedColumn, Replication
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.reports.wording import interval_text, mean_text, number, p_text, share_text, weights_text
+from lpflu_bench.reports.wording import difference_text, interval_text, mean_text, number, weights_text
 
 _MAX_COLUMNS = 6
 _MAX_FUNCTIONS_ACROSS = 8
@@ -27,87 +29,146 @@ class Overview:
 
     Attributes:
         title: task and kind of weights.
-        task: the task.
-        weights: ``raw`` or ``averaged``.
         head: column names; the first one names the rows.
         lines: each a row name and its cells.
     """
 
     title: str
-    task: str
-    weights: str
     head: list[str]
     lines: list[tuple[str, list[Cell]]] = field(default_factory=list)
 
 
-def groups(blocks: Sequence[Block]) -> dict[tuple[str, str], list[Block]]:
-    """Return the blocks by (task, weights), in order."""
-    grouped: dict[tuple[str, str], list[Block]] = {}
-    for block in blocks:
-        grouped.setdefault((block.place.task, block.weights), []).append(block)
+def groups(columns: Sequence[Column]) -> dict[tuple[str, str], list[Column]]:
+    """Return the columns by (task, weights), in order."""
+    grouped: dict[tuple[str, str], list[Column]] = {}
+    for column in columns:
+        grouped.setdefault((column.place.task, column.weights), []).append(column)
     return grouped
 
 
-def column_title(block: Block, spec: ReportSpec) -> str:
-    """Return setting and metric: ``optimizer adam, top-1 error``."""
-    setting = (f"{axis} {value}" for axis, value in zip(spec.axes, block.place.setting, strict=True))
-    return ", ".join([*setting, block.metric.label])
+def setting_title(column: Column, spec: ReportSpec) -> list[str]:
+    """Return setting and score as parts of a head: ``optimizer adam``, ``top-1 error (%)``."""
+    setting = [f"{axis} {value}" for axis, value in zip(spec.axes, column.place.setting, strict=True)]
+    return [*setting, column.score.title]
 
 
-def overviews(spec: ReportSpec, blocks: Sequence[Block]) -> list[Overview]:
+def overviews(analysis: Analysis) -> list[Overview]:
     """Return an overview for each task and kind of weights.
 
     Functions are the rows while the settings fit beside one another, else the columns.
     """
     result = []
-    for (task, weights), group in groups(blocks).items():
-        words = weights_text(weights, blocks)
+    for (task, _), group in groups(analysis.columns).items():
+        words = weights_text(group[0], analysis.columns)
         title = task + (f", {words}" if words else "")
         names = [row.activation for row in group[0].rows]
-        columns = [[Cell(mean_text(row), row.activation == block.best, row) for row in block.rows] for block in group]
-        heads = [f"{column_title(block, spec)} ({block.metric.unit})" for block in group]
+        cells = [[Cell(mean_text(row), row.activation == column.best, row) for row in column.rows] for column in group]
+        heads = [", ".join(setting_title(column, analysis.spec)) for column in group]
         if len(group) <= _MAX_COLUMNS or len(names) > _MAX_FUNCTIONS_ACROSS:
-            lines = [(name, [column[index] for column in columns]) for index, name in enumerate(names)]
-            result.append(Overview(title, task, weights, ["function", *heads], lines))
+            lines = [(name, [column[index] for column in cells]) for index, name in enumerate(names)]
+            result.append(Overview(title, ["function", *heads], lines))
         else:
-            lines = list(zip(heads, columns, strict=True))
-            result.append(Overview(title, task, weights, ["setting", *names], lines))
+            result.append(Overview(title, ["setting", *names], list(zip(heads, cells, strict=True))))
     return result
 
 
-COMPARISON_HEAD = ["function", "n", "mean ± sd", "difference", "interval", "p (Holm)", "P(better)", "verdict", "notes"]
+COMPARISON_HEAD = ["function", "n", "mean ± sd", "median", "difference", "interval", "verdict", "notes"]
 
 
 def comparison_line(row: Row) -> list[str]:
     """Return a row's texts under :data:`COMPARISON_HEAD`."""
-    pair = row.paired
     return [
         row.activation,
         str(len(row.seeds)),
         mean_text(row),
-        number(pair.difference, signed=True) if pair else "–",
-        interval_text(pair.interval, signed=True) if pair else "–",
-        p_text(row.p_holm),
-        share_text(pair.improvement) if pair else "–",
-        row.verdict,
+        number(row.median),
+        difference_text(row),
+        interval_text(row.interval),
+        str(row.verdict),
         "; ".join(row.notes),
     ]
 
 
-PAPER_HEAD = ["function", "n", "measured", "interval", "published", "difference", "published inside"]
+REPLICATION_HEAD = ["function", "published difference", "measured difference", "interval", "finding", "size agrees"]
 
 
-def paper_lines(item: BlockComparison) -> list[list[str]]:
-    """Return a block's texts under :data:`PAPER_HEAD`."""
+def replication_lines(item: ReplicatedColumn) -> list[list[str]]:
+    """Return a column's texts under :data:`REPLICATION_HEAD`."""
     return [
         [
-            cell.activation,
-            str(cell.n),
-            number(cell.measured),
-            interval_text(cell.interval),
-            number(cell.published),
-            number(cell.difference, signed=True),
-            {True: "yes", False: "no", None: "–"}[cell.inside],
+            pair.activation,
+            number(pair.published, signed=True),
+            number(pair.difference, signed=True),
+            interval_text(pair.interval),
+            str(pair.finding),
+            {True: "yes", False: "no", None: "–"}[pair.size_agrees],
         ]
-        for cell in item.cells
+        for pair in item.pairs
     ]
+
+
+def result_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """Return one row for each function, place, kind of weights and score, with everything that was computed."""
+    lines = []
+    for column in analysis.columns:
+        for row in column.rows:
+            comparison, interval = row.comparison, row.interval
+            lines.append(
+                {
+                    **_where(analysis.spec, column),
+                    "direction": column.score.direction,
+                    "unit": column.score.unit,
+                    "activation": row.activation,
+                    "n": len(row.seeds),
+                    "seeds": " ".join(map(str, row.seeds)),
+                    "diverged": " ".join(map(str, row.diverged)),
+                    "mean": row.mean,
+                    "median": row.median,
+                    "sd": row.sd,
+                    "reference": column.reference,
+                    "n_paired": comparison.n if comparison else 0,
+                    "difference": comparison and comparison.difference,
+                    "difference_sd": comparison.sd if comparison and comparison.n > 1 else None,
+                    "noise": comparison.noise if interval and comparison else None,
+                    "low": interval and interval.low,
+                    "high": interval and interval.high,
+                    "level": analysis.spec.rule.level,
+                    "margin": column.margin,
+                    "look": row.look or None,
+                    "verdict": row.verdict.word,
+                    "below_margin": row.verdict.below_margin,
+                    "reason": row.verdict.reason,
+                    "best": row.activation == column.best,
+                    "notes": "; ".join(row.notes),
+                }
+            )
+    return lines
+
+
+def replication_rows(analysis: Analysis, replication: Replication) -> list[dict[str, Any]]:
+    """Return one row for each published difference that has a measured one."""
+    return [
+        {
+            **_where(analysis.spec, item.column),
+            "activation": pair.activation,
+            "reference": item.column.reference,
+            "published": pair.published,
+            "measured": pair.difference,
+            "low": pair.interval and pair.interval.low,
+            "high": pair.interval and pair.interval.high,
+            "finding": pair.finding,
+            "size_agrees": pair.size_agrees,
+            "differing_settings": " ".join(item.differing),
+        }
+        for item in replication.columns
+        for pair in item.pairs
+    ]
+
+
+def _where(spec: ReportSpec, column: Column) -> dict[str, str]:
+    return {
+        "task": column.place.task,
+        **dict(zip(spec.axes, column.place.setting, strict=True)),
+        "weights": column.weights,
+        "metric": column.score.name,
+    }

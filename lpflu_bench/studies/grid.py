@@ -14,6 +14,7 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
+from lpflu_bench.inference.rule import Rule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.records import config_hash
 from lpflu_bench.scores import Score
@@ -338,7 +339,7 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
     Raises:
         UserError: as :func:`make_plan`.
     """
-    key = _fingerprint(replace(study, only={}), embedded)
+    key = _fingerprint(replace(study, only={}, rule=Rule()), embedded)
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["key"] == key:

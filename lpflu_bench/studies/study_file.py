@@ -9,15 +9,17 @@ from typing import Any
 import yaml
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.inference.rule import MIN_SEEDS, Rule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.text import nearest, setting_text
 
 FOLDER = "configs/studies"
 PUBLISHED = "results/published"
 _KEYS = {
-    "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "tune"
+    "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "tune", "inference"
 }  # fmt: skip
 _TUNE_KEYS = {"axis", "set", "seeds", "metric"}
+_INFERENCE_KEYS = {"level", "margin", "looks"}
 # Names a cell has without being asked for; an axis of the same name would hide them. `network` may be an axis (its
 # values are then its labels).
 _RESERVED = {"study", "task", "seed", "stage", "base"}
@@ -80,6 +82,7 @@ class Study:
         reference: the activation that the others are compared with.
         published: name of the published table to compare with.
         tuning: the first stage of a study that tunes.
+        rule: how its functions are compared.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Study:
     reference: str
     published: str | None = None
     tuning: Tuning | None = None
+    rule: Rule = field(default_factory=Rule)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Cells are kept whose labels are among these."""
 
@@ -177,6 +181,30 @@ class _Reader:
             seeds=self.seeds(section.get("seeds", [0]), "tune.seeds"),
             metric=metric,
         )
+
+    def rule(self, given: Any, metrics: Sequence[str], seeds: Sequence[int]) -> Rule:
+        section = self.mapping(given, "inference")
+        self.known(section, _INFERENCE_KEYS, "inference")
+        level = section.get("level", Rule().level)
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level <= 0.5:
+            raise self.error("inference.level", f"must be above 0 and at most 0.5, such as 0.05, not {level!r}")
+        margin = section.get("margin", {})
+        margins = {_text(k): v for k, v in margin.items()} if isinstance(margin, Mapping) else {"": margin}
+        self.known({key: None for key in margins if key}, metrics, "inference.margin")
+        for name, value in margins.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                where = f"inference.margin.{name}".rstrip(".")
+                raise self.error(where, f"must be a number above 0 in the score's unit, such as 0.3, not {value!r}")
+        looks = section.get("looks", [])
+        rising = isinstance(looks, list) and all(type(look) is int for look in looks) and looks == sorted(set(looks))
+        if not rising or (looks and looks[0] < MIN_SEEDS):
+            raise self.error(
+                "inference.looks",
+                f"must be rising numbers of seeds from {MIN_SEEDS}, such as [5, 8, 12], not {looks!r}",
+            )
+        if looks and looks[-1] != len(seeds):
+            raise self.error("inference.looks", f"must end with the number of `seeds`, {len(seeds)}, not {looks[-1]}")
+        return Rule(float(level), {name: float(value) for name, value in margins.items()}, tuple(looks))
 
 
 def _text(key: Any) -> str:
@@ -286,6 +314,7 @@ def load_study(path: Path) -> Study:
             "reference",
             f"'{top['reference']}' is not on the axis activation{nearest(str(top['reference']), functions)}",
         )
+    seeds = read.seeds(top.get("seeds", [0]))
     return Study(
         name=path.stem,
         title=str(top.get("title", path.stem)),
@@ -294,11 +323,12 @@ def load_study(path: Path) -> Study:
         overlays=read.strings(top.get("overlays", []), "overlays"),
         settings=read.mapping(top.get("set", {}), "set"),
         axes=axes,
-        seeds=read.seeds(top.get("seeds", [0])),
+        seeds=seeds,
         metrics=metrics,
         reference=str(top["reference"]),
         published=read.published(top.get("published")),
         tuning=read.tuning(top["tune"], metrics) if "tune" in top else None,
+        rule=read.rule(top.get("inference", {}), metrics, seeds),
     )
 
 
@@ -355,6 +385,10 @@ def apply_overrides(
                 if label not in labels:
                     raise UserError(f"--only {text}: the axis has no value '{label}'{nearest(label, labels)}")
         kept[key] = wanted
+    if seeds and study.rule.looks:
+        raise UserError(
+            f"--seeds {seeds}: {study.name} adds seeds at its looks {list(study.rule.looks)}; change its file"
+        )
     return replace(
         study,
         axes=tuple(axes.values()),

@@ -108,9 +108,12 @@ def test_each_function_has_the_level_of_its_look():
     values = study(seeds=8)
     values["f1"] = {seed: score for seed, score in values["f1"].items() if seed < 5}
     fixed = compare(values, "f0", family=5)
-    looked = compare(values, "f0", family=5, level=lambda n: {5: 0.001, 8: 0.05}[n])
+    looked = compare(values, "f0", family=5, level=dict.fromkeys(values, 0.05) | {"f1": 0.001})
     assert looked["f1"].half_width > 2 * fixed["f1"].half_width
     assert looked["f2"].half_width == pytest.approx(fixed["f2"].half_width)
+    early = compare(values, "f0", family=5, level={"f0": 0.05, "f2": 0.05})
+    assert early["f1"].verdict(lower_is_better=True).reason == "the first look is still to come"
+    assert early["f2"].interval is not None
 
 
 def test_a_margin_holds_for_its_score_or_for_all():

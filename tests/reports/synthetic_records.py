@@ -68,6 +68,31 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
     }
 
 
+def published_config(item):
+    """The configuration of a record as the paper states it for CIFAR-100 with Adam."""
+    return {
+        "seed_everything": item["seed"],
+        "trainer": {"max_epochs": 80},
+        "model": {
+            "class_path": "lpflu_bench.modules.ClassificationModule",
+            "init_args": {
+                "activation": item["activation"],
+                "downsamplings": 3,
+                "initializer": "xavier_uniform",
+                "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.002}},
+                "schedule": {
+                    "class_path": "lpflu_bench.modules.WarmupDecayHold",
+                    "init_args": {"warmup_epochs": 1.0, "decay_end_epoch": 55.0, "final_factor": 0.01},
+                },
+            },
+        },
+        "data": {
+            "class_path": "lpflu_bench.data.CIFAR100",
+            "init_args": {"batch_size": 128, "augmentation": "jitter_flip", "train_noise": None, "test_noise": None},
+        },
+    }
+
+
 def detection(activation, seed, value, **changes):
     """One finished detection run with this mAP."""
     scores = {"scores": [asdict(MAP), asdict(MAP_50)], "metrics": {"map": value, "map_50": 2 * value}}

@@ -1,4 +1,5 @@
 import html.parser
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -7,10 +8,10 @@ import pandas as pd
 import pytest
 from synthetic_records import FUNCTIONS, grid, record, spec
 
-from lpflu_bench.reports import figures
+from lpflu_bench.errors import UserError
+from lpflu_bench.reports import drawing, figures
+from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.report import write_report
-from lpflu_bench.reports.results import result_blocks, study_ranks
-from lpflu_bench.reports.runs import collect
 
 
 class Page(html.parser.HTMLParser):
@@ -65,12 +66,12 @@ def test_every_file_is_there(report):
     assert {name.removesuffix(".svg") + ".png" for name in pictures if name.endswith(".svg")} == {
         name for name in pictures if name.endswith(".png")
     }
-    assert "figures/sweep-optimizer-cifar100.svg" in pictures
+    assert {"figures/sweep-optimizer-cifar100.svg", "figures/intervals-cifar100-optimizer-adam.svg"} <= pictures
     assert "figures/curves-cifar100-optimizer-adam.svg" in pictures
     assert "figures/cost-cifar100-optimizer-sgd.svg" in pictures
     assert len(pd.read_csv(report / "cells.csv")) == 36
     assert len(pd.read_csv(report / "table.csv")) == 24
-    assert len(pd.read_csv(report / "published.csv")) == 24
+    assert len(pd.read_csv(report / "published.csv")) == 20
 
 
 def test_a_second_report_is_the_same_to_the_byte(records, report, tmp_path):
@@ -94,7 +95,7 @@ def test_the_page_is_self_contained_well_formed_and_escaped(report):
     assert anchors <= set(page.ids)
     assert "Table 1 &lt;optimisers&gt;" in text
     assert "<b>&</b>" not in text
-    assert figures.INK not in text  # figures take the page's colour, light or dark
+    assert drawing.INK not in text  # figures take the page's colour, light or dark
     assert "prefers-color-scheme: dark" in text
 
 
@@ -103,8 +104,8 @@ def test_the_page_says_the_verdicts_and_opens_each_runs_settings(report, records
     page = Page(text)
     words = " ".join(" ".join(page.text).split())
     assert "35 of 36 finished, 1 failed" in words
-    assert "not separable" in words
-    assert "Kendall's tau" in words
+    assert "undecided" in words
+    assert "Not the published settings, so nothing is concluded" in words
     assert "No average rank" in words
     configs = json.loads(re.search(r'id="configs">(.*?)</script>', text, re.S).group(1))
     assert len(configs["cells"]) == len(records)
@@ -119,48 +120,93 @@ def test_figures_are_valid_svg_with_their_functions_named(report):
     for file in (report / "figures").glob("*.svg"):
         tree = ET.fromstring(file.read_text())
         texts = {element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")}
-        assert set(FUNCTIONS) <= texts, file
+        reference = {"lpflu"} if file.stem.startswith("intervals") else set()
+        assert set(FUNCTIONS) - reference <= texts, file
+
+
+def drawings(made, axes=(), **changes):
+    return figures.draw_all(analyse(spec(axes, metrics=("top1_error",), **changes), made))
 
 
 def test_numeric_sweeps_have_lines_and_a_logarithmic_axis_categories_neither():
-    study = spec(["batch_size"], metrics=("top1_error",))
-    runs = collect(study, grid(3, batch_size=[16, 32, 64, 128, 256]))
-    blocks = result_blocks(study, runs)
-    drawings = figures.draw_all(study, runs, blocks, study_ranks(study, blocks))
-    assert [d.kind for d in drawings] == ["sweep", *["curves"] * 5, *["cost"] * 5, "ranks"]
-    axes = drawings[0].figure.axes[0]
+    drawn = drawings(grid(3, batch_size=[16, 32, 64, 128, 256]), ["batch_size"])
+    assert [d.kind for d in drawn] == [*["intervals"] * 5, "sweep", *["curves"] * 5, *["cost"] * 5, "ranks"]
+    axes = drawn[5].figure.axes[0]
     assert axes.get_xscale() == "log"
-    line = axes.containers[0].lines[0]
+    line = next(line for line in axes.lines if line.get_label() == "gish")
     assert line.get_linestyle() != "None"
     assert list(line.get_xdata()) == [16, 32, 64, 128, 256]
-    study = spec(["optimizer"], metrics=("top1_error",))
-    runs = collect(study, grid(3, optimizer=["adam", "sgd"]))
-    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
-    assert drawing.figure.axes[0].containers[0].lines[0].get_linestyle() == "None"
+    sweep = next(d for d in drawings(grid(3, optimizer=["adam", "sgd"]), ["optimizer"]) if d.kind == "sweep")
+    assert all(line.get_linestyle() == "None" for line in sweep.figure.axes[0].lines)
+
+
+def test_kinds_at_strengths_are_curves_from_the_value_without_a_strength():
+    values = [
+        "none",
+        "train-gaussian-0.05",
+        "train-gaussian-0.2",
+        "test-salt_and_pepper-0.1",
+        "test-salt_and_pepper-0.2",
+    ]
+    assert figures.strengths(values) == {
+        "train-gaussian": {"none": 0.0, "train-gaussian-0.05": 0.05, "train-gaussian-0.2": 0.2},
+        "test-salt_and_pepper": {"none": 0.0, "test-salt_and_pepper-0.1": 0.1, "test-salt_and_pepper-0.2": 0.2},
+    }
+    assert figures.strengths(["0.002", "0.02", "2e-05"]) == {"": {"0.002": 0.002, "0.02": 0.02, "2e-05": 2e-5}}
+    assert figures.strengths(["adam", "sgd"]) == figures.strengths(["on", "off", "half-2"]) == {}
+    sweeps = [d for d in drawings(grid(3, noise=values), ["noise"]) if d.kind == "sweep"]
+    assert [d.name.split("-")[2] for d in sweeps] == ["test", "train"]
+    line = next(line for line in sweeps[1].figure.axes[0].lines if line.get_label() == "relu")
+    assert list(line.get_xdata()) == [0.0, 0.05, 0.2]
+
+
+def test_thirty_functions_have_thirty_colours_and_labels_that_do_not_overlap():
+    names = [f"function{index}" for index in range(30)]
+    assert len(set(drawing.colours(names).values())) == 30
+    made = grid(3, 0.5, functions=names, effects=dict.fromkeys(names, 0.0))
+    curves = next(d for d in drawings(made, reference="function0") if d.kind == "curves")
+    axes = curves.figure.axes[0]
+    assert {text.get_text() for text in axes.texts} == set(names)
+    levels = sorted(text.get_position()[1] for text in axes.texts)
+    inches = curves.figure.get_figheight() - 0.9
+    assert min(b - a for a, b in itertools.pairwise(levels)) * inches > 0.1  # a line of 7 points
+    assert levels[0] >= -0.05
+    assert levels[-1] <= 1.05
+
+
+def test_intervals_have_a_dot_for_each_seed():
+    made = [record("lpflu", seed, 30.0) for seed in range(3)]
+    made += [record("relu", seed, 31.0 + seed / 10) for seed in range(3)]
+    axes = drawings(made)[0].figure.axes[0]
+    dots = next(line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert list(dots.get_xdata()) == pytest.approx([1.0, 1.1, 1.2])
 
 
 def test_curves_show_mean_and_band_over_seeds():
-    study = spec(metrics=("top1_error",))
     made = [record("lpflu", seed, 30.0 + seed) for seed in (0, 1, 2)]
     for item in made:
         item["curve"] = [{"epoch": e, "val_top1_error": 40.0 - e + item["seed"]} for e in (1, 2, 3)]
-    runs = collect(study, made)
-    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
-    axes = drawing.figure.axes[0]
+    axes = drawings(made)[0].figure.axes[0]
     assert list(axes.lines[0].get_ydata()) == pytest.approx([40.0, 39.0, 38.0])
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((37.0, 41.0))
 
 
 def test_a_score_of_one_epoch_alone_is_no_curve():
-    study = spec(metrics=("top1_error",))
     made = [record("lpflu", seed, 30.0) for seed in (0, 1)]
     for item in made:
         item["curve"] = [{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "train_loss": 3.0, "val_top1_error": 40.0}]
-    runs = collect(study, made)
-    drawing = figures.draw_all(study, runs, result_blocks(study, runs), "none")[0]
-    assert drawing.figure.axes[0].get_ylabel() == "training loss"
-    assert list(drawing.figure.axes[0].lines[0].get_ydata()) == pytest.approx([4.0, 3.0])
+    axes = drawings(made)[0].figure.axes[0]
+    assert axes.get_ylabel() == "training loss"
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([4.0, 3.0])
+
+
+def test_a_report_that_is_refused_overwrites_nothing(report, tmp_path):
+    (tmp_path / "table.md").write_text("earlier")
+    with pytest.raises(UserError, match="no run of the reference"):
+        write_report(spec(), [record("relu", 0, 31.0)], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["table.md"]
+    assert (tmp_path / "table.md").read_text() == "earlier"
 
 
 def test_no_or_unfinished_records_make_a_report_too(tmp_path):
@@ -181,7 +227,7 @@ def test_a_large_study_has_no_figure_for_each_place(tmp_path):
     write_report(study, made, tmp_path)
     names = {file.name.partition("-")[0] for file in (tmp_path / "figures").iterdir()}
     assert names == {"sweep"}
-    assert len(list((tmp_path / "figures").glob("*.svg"))) == figures.MAX_SWEEPS
+    assert len(list((tmp_path / "figures").glob("*.svg"))) <= figures.MAX_SWEEPS
     text = (tmp_path / "index.html").read_text()
     assert "at most 12 places" in text
-    assert "The first 6 are drawn" in text
+    assert "at a glance" in text

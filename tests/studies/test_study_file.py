@@ -1,6 +1,7 @@
 import pytest
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.inference.rule import Rule
 from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study, overlaps, parse_seeds
 
 TEXT = """
@@ -53,6 +54,23 @@ def test_reads_lists_and_named_values(tmp_path):
         ("  noise:", "  seed:", "an axis cannot be called 'seed'"),
         ("seeds: [0, 1]", "tune: {axis: {a: [1]}, sets: {}}", "tune: unknown key 'sets'; the nearest"),
         ("seeds: [0, 1]", "tune: {axis: {a: [1]}, metric: x}", "tune.metric: 'x' is not among"),
+        ("seeds: [0, 1]", "inference: {levle: 0.1}", "inference: unknown key 'levle'; the nearest is level"),
+        ("seeds: [0, 1]", "inference: {level: 0}", "inference.level: must be above 0 and at most 0.5"),
+        ("seeds: [0, 1]", "inference: {level: 95}", "inference.level: must be above 0 and at most 0.5"),
+        ("seeds: [0, 1]", "inference: {margin: -0.3}", "inference.margin: must be a number above 0"),
+        (
+            "seeds: [0, 1]",
+            "inference: {margin: {top1_error: a}}",
+            "inference.margin.top1_error: must be a number above 0",
+        ),
+        ("seeds: [0, 1]", "inference: {margin: {top1: 1}}", "inference.margin: unknown key 'top1'; the nearest"),
+        ("seeds: [0, 1]", "inference: {looks: [2, 5]}", "inference.looks: must be rising numbers of seeds from 3"),
+        ("seeds: [0, 1]", "inference: {looks: [8, 5]}", "inference.looks: must be rising"),
+        (
+            "seeds: [0, 1]",
+            "inference: {looks: [5, 8]}",
+            "inference.looks: must end with the number of `seeds`, 2, not 8",
+        ),
     ],
 )
 def test_errors_are_one_line_with_file_and_key(tmp_path, old, new, expected):
@@ -62,6 +80,17 @@ def test_errors_are_one_line_with_file_and_key(tmp_path, old, new, expected):
     assert "mine.yaml" in str(caught.value)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_rule_has_defaults_and_is_read(tmp_path):
+    assert load(tmp_path).rule == Rule()
+    text = TEXT.replace(
+        "seeds: [0, 1]", "seeds: 0-7\ninference: {level: 0.1, margin: {top1_error: 0.3}, looks: [5, 8]}"
+    )
+    assert load(tmp_path, text).rule == Rule(0.1, {"top1_error": 0.3}, (5, 8))
+    assert load(tmp_path, text.replace("{top1_error: 0.3}", "0.3")).rule.margin_of("top1_error") == 0.3
+    with pytest.raises(UserError, match="adds seeds at its looks"):
+        apply_overrides(load(tmp_path, text), seeds="0-3")
 
 
 def test_narrow_sets_keys_replaces_axes_and_seeds(tmp_path):

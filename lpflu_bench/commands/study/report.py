@@ -1,6 +1,8 @@
 """Write tables, figures and the page."""
 
 import argparse
+import re
+from pathlib import Path
 
 from lpflu_bench.commands.study.session import Session, say
 
@@ -10,9 +12,32 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     from lpflu_bench.reports.report import write_report
     from lpflu_bench.reports.report_input import report_parts
 
-    records = session.store.records()
-    selection = session.selection(records)
-    for spec, chosen, folder in report_parts(session.study, session.cells, selection, records, session.store.results):
-        write_report(spec, chosen, folder)
-        say(f"{len(chosen)} of {len(spec.planned)} records; {folder / 'index.html'}")
+    study, store, plan = session.study, session.store, session.plan
+    records = store.records()
+    selection = session.selection(records, plan.cells)
+    narrowed = _narrowed(args)
+    folder = store.results / "views" / _view(args) if narrowed else store.results
+    for spec, chosen, place in report_parts(study, plan.cells, selection, records, folder, narrowed):
+        write_report(spec, chosen, place)
+        say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     return 0
+
+
+def _changes(args: argparse.Namespace) -> list[str]:
+    only = [f"only {text}" for text in args.only]
+    changed = [f"with {text}" for text in args.set]
+    return [*only, *changed, *([f"seeds {args.seeds}"] if args.seeds else [])]
+
+
+def _narrowed(args: argparse.Namespace) -> str:
+    """Return what the command line leaves of the study or changes in it, in a sentence; empty if nothing."""
+    changes = _changes(args)
+    if not changes:
+        return ""
+    judged = " Verdicts are those of the whole study." if args.only and not (args.set or args.seeds) else ""
+    return f"Not the study as declared: {', '.join(changes)}.{judged}"
+
+
+def _view(args: argparse.Namespace) -> Path:
+    """Return the folder of a narrowed report, so that it never takes the place of the whole one."""
+    return Path(re.sub(r"[^A-Za-z0-9.,_-]+", "-", "+".join(_changes(args))).strip("-"))

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lpflu_bench.studies.grid import Plan
+    from lpflu_bench.studies.grid import Cell, Plan
     from lpflu_bench.studies.study_file import Study
     from lpflu_bench.studies.tuning import Selection
 
@@ -40,11 +40,11 @@ class Session:
         """The plan's tasks, in order."""
         return list(dict.fromkeys(str(cell.labels["task"]) for cell in self.plan.cells))
 
-    def selection(self, records: dict[str, dict[str, Any]]) -> "Selection":
-        """Return what there is to run, given the records so far."""
+    def selection(self, records: dict[str, dict[str, Any]], cells: "tuple[Cell, ...] | None" = None) -> "Selection":
+        """Return what there is to run, given the records so far; of the cells that ``--only`` leaves by default."""
         from lpflu_bench.studies.tuning import select_cells
 
-        return select_cells(self.cells, self.study.tuning, records)
+        return select_cells(self.cells if cells is None else cells, self.study.tuning, records)
 
 
 def say(text: str) -> None:

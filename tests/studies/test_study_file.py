@@ -69,7 +69,7 @@ def test_reads_lists_and_named_values(tmp_path):
         (
             "seeds: [0, 1]",
             "inference: {looks: [5, 8]}",
-            "inference.looks: must end with the number of `seeds`, 2, not 8",
+            "inference.looks: must end with the number of `seeds`, 1, not 8",
         ),
     ],
 )

@@ -54,6 +54,8 @@ def scene_header(scene: Scene, table: LabelTable) -> ImageHeader:
     except UNREADABLE as error:
         raise UserError(f"{scene.label}: can't be read as an image ({error})") from error
     _check_mode(scene.label, mode, colors=table.colors is not None)
+    if mode == "1" and len(table.class_names) > 2:
+        raise UserError(f"{scene.label}: a black and white label can't hold {len(table.class_names)} classes")
     if size not in (header.size, header.stored_size):
         (w, h), (label_w, label_h) = header.size, size
         raise UserError(f"{scene.label}: the label is {label_w}x{label_h} pixels, its image {scene.image.name} {w}x{h}")
@@ -137,7 +139,7 @@ class _Decode:
         return torch.cat([self.image(index), label])
 
 
-class _SceneSet(Dataset[tuple[Tensor, Tensor | list[Tensor]]]):
+class SceneSet(Dataset[tuple[Tensor, Tensor | list[Tensor]]]):
     """What training and test sets share; batches are read whole (``__getitems__``), one copy from the cache each."""
 
     def __init__(
@@ -167,7 +169,7 @@ class _SceneSet(Dataset[tuple[Tensor, Tensor | list[Tensor]]]):
         return fingerprint(files, what, *self._key)
 
 
-class TrainingScenes(_SceneSet):
+class TrainingScenes(SceneSet):
     """Images uint8 [B, 3, h, w] and masks uint8 [B, h, w], both at training resolution.
 
     Args:
@@ -200,7 +202,7 @@ class TrainingScenes(_SceneSet):
         return images[0], masks[0]
 
 
-class TestScenes(_SceneSet):
+class TestScenes(SceneSet):
     """Images uint8 [B, 3, h, w] at the network's resolution, and a list of masks uint8 [H, W] at the labels' own.
 
     Masks of one size are cached like the images; masks of different sizes are decoded each time.

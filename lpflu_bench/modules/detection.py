@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.io import write_png
 
+from lpflu_bench.data.drawing import draw_predictions
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.box_map import Backend, BoxMAP
-from lpflu_bench.modules.drawing import draw_predictions
 from lpflu_bench.networks.ssdlite import build_ssdlite
 from lpflu_bench.scores import Score
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 from torchvision.io import encode_png, write_file
 
+from lpflu_bench.data.drawing import draw_masks
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.modules.drawing import draw_masks
 from lpflu_bench.networks.unet import build_unet
 from lpflu_bench.scores import Score
 

@@ -14,10 +14,10 @@ from torchvision.ops import box_iou
 
 from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.data import VOC
+from lpflu_bench.data.drawing import draw_predictions
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import DetectionModule, WarmupDecayHold
 from lpflu_bench.modules.box_map import BoxMAP
-from lpflu_bench.modules.drawing import draw_predictions
 
 SCORES = ("map", "map_50", "map_75")
 

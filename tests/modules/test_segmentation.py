@@ -9,9 +9,9 @@ from torchvision.io import decode_image
 
 from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.data import Cityscapes
+from lpflu_bench.data.drawing import draw_masks
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import SegmentationModule
-from lpflu_bench.modules.drawing import draw_masks
 from lpflu_bench.modules.segmentation import class_ious
 
 IGNORE = 255

@@ -1,0 +1,1 @@
+"""What is in a data set: everything decoded and counted, with what would stop or spoil a training."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "write the predictions of a checkpoint into a folder",
     "report": "collect the records of runs into a table and a CSV file",
     "study": "run, watch and report a grid of runs",
+    "deploy": "export trained runs to ONNX and INT8, score and time the exported networks",
     "activations": "list the activation functions, or draw them",
     "speed": "measure what a function costs",
     "data": "check that a data set is complete, and say how to get it",

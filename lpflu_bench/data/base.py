@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from lpflu_bench.data.corruptions import KINDS, CorruptedSet, Corruption
 from lpflu_bench.data.samplers import DatasetOrder, TrainingOrder
 from lpflu_bench.errors import UserError
 from lpflu_bench.seeding import derive_seed, run_seed
@@ -30,6 +31,8 @@ class BenchDataModule(LightningDataModule, ABC):
         test_batch_size: Images in a batch of validation, test and prediction on each device; as ``batch_size`` if null.
         num_workers: Processes that load batches on each device; 0 loads in the training process.
         seed: Seed of order and augmentation; the run's (``--seed_everything``) if null.
+        test_corruption: What corrupts the images of test and prediction (see :class:`Corruption`), the same for every
+            run; validation stays on clean ones.
     """
 
     layout: ClassVar[str] = ""
@@ -37,6 +40,9 @@ class BenchDataModule(LightningDataModule, ABC):
 
     official_sizes: ClassVar[tuple[int, int] | None] = None
     """Numbers of training and test samples of the whole set, if it has official ones (for `lpflu-bench data check`)."""
+
+    located_targets: ClassVar[bool] = True
+    """Whether targets are boxes or masks, which no longer fit if a corruption moves what is in the image."""
 
     class_names: list[str]
     train_set: Dataset[Any]
@@ -50,6 +56,7 @@ class BenchDataModule(LightningDataModule, ABC):
         test_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int | None = None,
+        test_corruption: Corruption | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("test_batch_size", test_batch_size)):
@@ -59,6 +66,13 @@ class BenchDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size or batch_size
         self.num_workers = num_workers
+        if test_corruption is not None and self.located_targets and not test_corruption.keeps_geometry:
+            kept = ", ".join(kind.name for kind in KINDS.values() if kind.keeps_geometry)
+            raise UserError(
+                f"data.test_corruption: {test_corruption.name} moves objects, so that boxes and masks no longer fit; "
+                f"choose one of {kept}"
+            )
+        self.test_corruption = test_corruption
         self._seed = seed
         self._loaded = False
 
@@ -153,11 +167,23 @@ class BenchDataModule(LightningDataModule, ABC):
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test batches in the data set's order, every sample once."""
-        return self._evaluation_loader(self.test_set)
+        return self._evaluation_loader(self.corrupted_test_set())
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """The test batches."""
-        return self._evaluation_loader(self.test_set)
+        return self._evaluation_loader(self.corrupted_test_set())
+
+    def corrupted_test_set(self) -> Dataset[Any]:
+        """Return the test set under ``test_corruption``; as it is if that is null.
+
+        Raises:
+            UserError: The official arrays are asked for of a set that has none.
+        """
+        if self.test_corruption is None:
+            return self.test_set
+        if self.test_corruption.official:
+            raise UserError("data.test_corruption.official: only CIFAR-10 and CIFAR-100 have official corrupted images")
+        return CorruptedSet(self.test_set, self.test_corruption)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment (in training alone) and prepare a batch on the device."""

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
-from lpflu_bench.data.small_images import ImageSplits, LabelledImages, SmallImages, check_labels
+from lpflu_bench.data.corruptions import OfficialArrays
+from lpflu_bench.data.small_images import ImageArray, ImageSplits, LabelledImages, SmallImages, check_labels
 from lpflu_bench.errors import UserError
 
 _PIXELS = 3 * 32 * 32
@@ -60,6 +62,7 @@ class _CIFAR(SmallImages):
     meta_file: ClassVar[str]
     label_key: ClassVar[str]
     names_key: ClassVar[str]
+    corrupted_folder: ClassVar[str]
 
     def __init__(self, root: str | None = None, download: bool = False, **kwargs: Any) -> None:
         super().__init__(root=root, **kwargs)
@@ -74,6 +77,14 @@ class _CIFAR(SmallImages):
                 getattr(datasets, type(self).__name__)(str(Path(self.root).expanduser()), download=True)
             except (OSError, RuntimeError) as error:
                 raise UserError(f"{type(self).__name__} can't be fetched: {error}. {self.layout}") from error
+
+    def corrupted_test_set(self) -> Dataset[Any]:
+        """Return the test set under ``test_corruption``, from DIR/CIFAR-10-C or DIR/CIFAR-100-C if that says official."""
+        if self.test_corruption is None or not self.test_corruption.official:
+            return super().corrupted_test_set()
+        folder = self.root_folder() / self.corrupted_folder
+        assert isinstance(self.test_set, ImageArray)
+        return OfficialArrays(folder, self.test_corruption, self.test_set.targets)
 
     def _missing(self, root: Path) -> list[str]:
         files = (*self.train_files, *self.test_files, self.meta_file)
@@ -143,6 +154,7 @@ class CIFAR100(_CIFAR):
     meta_file = "meta"
     label_key = "fine_labels"
     names_key = "fine_label_names"
+    corrupted_folder = "CIFAR-100-C"
 
 
 class CIFAR10(_CIFAR):
@@ -166,3 +178,4 @@ class CIFAR10(_CIFAR):
     meta_file = "batches.meta"
     label_key = "labels"
     names_key = "label_names"
+    corrupted_folder = "CIFAR-10-C"

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from lpflu_bench.data.augment import JitterStrength, Noise, flip_horizontally, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
+from lpflu_bench.data.corruptions import Corruption
 from lpflu_bench.data.embedded import EMBEDDED
 from lpflu_bench.data.synthetic_shapes import draw_shapes
 from lpflu_bench.errors import UserError
@@ -84,7 +85,10 @@ class SmallImages(BenchDataModule):
         val_fraction: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for
             every seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
         on_device: Keep the images on the training device: the fastest for a GPU with memory to spare.
+        test_corruption: What corrupts the images of test and prediction, the same for every run.
     """
+
+    located_targets = False
 
     embedded_classes: int = 10
     """Number of classes of the embedded stand-in: 10 or 100."""
@@ -102,8 +106,9 @@ class SmallImages(BenchDataModule):
         test_noise: Noise | None = None,
         val_fraction: float = 0.0,
         on_device: bool = False,
+        test_corruption: Corruption | None = None,
     ) -> None:
-        super().__init__(root, batch_size, test_batch_size, num_workers, seed)
+        super().__init__(root, batch_size, test_batch_size, num_workers, seed, test_corruption)
         if not 0 <= val_fraction < 1:
             raise UserError(f"data.val_fraction is {val_fraction}: it must be a share in [0, 1)")
         if on_device and num_workers:

@@ -1,1 +1,1 @@
-"""What is done with a trained checkpoint: tests under corruption, noise and attack; export, quantisation, latency."""
+"""What is done with a trained checkpoint: export, quantisation, and the latency of what comes out."""

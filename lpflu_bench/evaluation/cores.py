@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSD
 
 
@@ -62,8 +61,8 @@ class DetectorCore(Core):
         """Return the images as the detector scales them."""
         height, width = images.shape[-2:]
         self.network.transform.fixed_size = (width, height)
-        transformed: ImageList = self.network.transform(list(images))[0]
-        return transformed.tensors
+        tensors: Tensor = self.network.transform(list(images))[0].tensors
+        return tensors
 
     def network_with(self, core: nn.Module) -> nn.Module:
         """Return the detector around another backbone and head."""
@@ -90,14 +89,17 @@ class _DetectorAround(nn.Module):
 
     def forward(self, images: Tensor, targets: Any = None) -> list[dict[str, Tensor]]:
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
-        transformed: ImageList = self.transform(list(images))[0]
+        transformed = self.transform(list(images))[0]
         boxes, logits = self.core(transformed.tensors)
         # Of the feature maps the default boxes need the shapes alone.
         features = [feature.new_empty(()).expand(feature.shape) for feature in self._features(transformed.tensors[:1])]
         anchors = self.network.anchor_generator(transformed, features)
         outputs = {"bbox_regression": boxes, "cls_logits": logits}
         detections = self.network.postprocess_detections(outputs, anchors, transformed.image_sizes)
-        return self.transform.postprocess(detections, transformed.image_sizes, sizes)  # type: ignore[no-any-return, operator]
+        boxes_in_images: list[dict[str, Tensor]] = self.transform.postprocess(
+            detections, transformed.image_sizes, sizes
+        )
+        return boxes_in_images
 
     def _features(self, image: Tensor) -> list[Tensor]:
         return list(self.network.backbone(image).values())

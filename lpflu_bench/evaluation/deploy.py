@@ -4,8 +4,9 @@ import copy
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -67,13 +68,25 @@ class Deployed:
     signal_to_noise: dict[str, float] = field(default_factory=dict)
     latencies: list[Latency] = field(default_factory=list)
 
-    @property
-    def median_signal_to_noise(self) -> float | None:
-        """Over the activation layers, in dB."""
-        return median(self.signal_to_noise.values()) if self.signal_to_noise else None
+
+@dataclass(frozen=True)
+class Deployment:
+    """What became of one run.
+
+    Attributes:
+        forms: the checkpoint, ONNX and INT8, in this order.
+        outside: what the exported graph leaves to the program around it; empty for nothing.
+        settings: of the measurement.
+        versions: of what exported and ran it.
+    """
+
+    forms: list[Deployed]
+    outside: str
+    settings: Settings
+    versions: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return it for JSON: the record's ``deployed``."""
         return asdict(self)
 
 
@@ -86,7 +99,7 @@ class Files:
     int8: Path
 
 
-def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> list[Deployed]:
+def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Deployment:
     """Export a run into its folder ``exported/``, named by the checkpoint's hash, and measure every form.
 
     Raises:
@@ -136,7 +149,8 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
                 latencies=latencies[form],
             )
         )
-    return rows
+    versions = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
+    return Deployment(rows, core.outside, settings, versions)
 
 
 def _export(

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +27,6 @@ class Latency:
     seconds: Spread
     relu_seconds: Spread
     ratio_to_relu: Spread
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
 
 
 Runner = Callable[[Tensor], object]

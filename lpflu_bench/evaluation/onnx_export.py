@@ -79,20 +79,23 @@ def export_onnx(program: ExportedProgram, output_names: Sequence[str], path: Pat
 def _missing_operator(error: BaseException, program: ExportedProgram) -> str:
     text = str(error)
     operator = re.search(r"OpOverload\(op='([^']+)'", text)
-    node = re.search(r"translating node %(\w+)", text)
     if operator is None:
         return f"the ONNX exporter failed: {text.strip().splitlines()[0]}"
-    layer = _layer_of(node[1], program) if node else ""
-    return f"the ONNX exporter lacks the operator {operator[1]}{layer}; write the layer with operators it has"
+    return (
+        f"the ONNX exporter lacks the operator {operator[1]}{_layer_of(operator[1], program)}; "
+        "write the layer with operators it has"
+    )
 
 
-def _layer_of(name: str, program: ExportedProgram) -> str:
-    for graph in (program.graph, program.run_decompositions().graph):
-        for node in graph.nodes:
-            if node.name == name and (stack := node.meta.get("nn_module_stack")):
-                path, kind = list(stack.values())[-1]
-                kind = kind if isinstance(kind, str) else kind.__name__
-                return f", needed by layer {path or 'the network itself'} ({kind.rpartition('.')[2]})"
+def _layer_of(operator: str, program: ExportedProgram) -> str:
+    """Return in words the first layer that calls an operator; the exporter may name another namespace."""
+    name = operator.rpartition(".")[2]
+    for node in program.graph.nodes:
+        stack = node.meta.get("nn_module_stack")
+        if node.op == "call_function" and stack and str(node.target).split(".")[1].endswith(name):
+            path, kind = list(stack.values())[-1]
+            kind = kind if isinstance(kind, str) else kind.__name__
+            return f", needed by layer {path or 'the network itself'} ({kind.rpartition('.')[2]})"
     return ""
 
 

@@ -40,6 +40,20 @@ class TrainedRun:
     digest: str
 
 
+def find_runs(path: Path) -> list[Path]:
+    """Return the folders of the trained runs at or below a path, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is no folder; name a run's folder, or a folder of runs")
+    found = sorted(checkpoint.parent.parent for checkpoint in path.rglob(f"{CHECKPOINTS}/{LAST}"))
+    if not found:
+        raise UserError(f"{path} holds no trained run: there is no {CHECKPOINTS}/{LAST} in or below it")
+    return found
+
+
 def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> TrainedRun:
     """Load a run's checkpoint, and its data.
 
@@ -57,7 +71,9 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
     trained = trained_config(checkpoint)
     record_file = folder / FILE_NAME
     if not record_file.is_file():
-        raise UserError(f"{checkpoint} has no record: {record_file} is missing; run `lpflu-bench test` on that run first")
+        raise UserError(
+            f"{checkpoint} has no record: {record_file} is missing; run `lpflu-bench test` on that run first"
+        )
     used = folder / "fit" / "config.yaml"
     data_config = yaml.safe_load(used.read_text(encoding="utf-8"))["data"] if used.is_file() else trained["data"]
     settings = {**data_config["init_args"], **(data_settings or {})}
@@ -75,7 +91,9 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
         raise
     except Exception as error:  # jsonargparse's own; what a constructor raised is its cause
         cause = error.__cause__
-        raise (cause if isinstance(cause, UserError) else UserError(f"{folder}: {one_line(str(error), parser)}")) from error
+        raise (
+            cause if isinstance(cause, UserError) else UserError(f"{folder}: {one_line(str(error), parser)}")
+        ) from error
     module, data = built["model"], built["data"]
     module.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
     data.prepare_data()

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lpflu_bench.data.corruptions.draws import ImageDraws
 from lpflu_bench.errors import UserError
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
 from lpflu_bench.text import nearest
 
 Apply = Callable[[Tensor, Any, ImageDraws], Tensor]
@@ -68,6 +68,7 @@ class Corruption:
     Args:
         name: one of :data:`KINDS`.
         severity: 1 to 5.
+        official: read the arrays that the benchmark's authors published instead of computing (CIFAR-10 and CIFAR-100).
         seed: of its random numbers.
 
     Raises:
@@ -76,6 +77,7 @@ class Corruption:
 
     name: str
     severity: int
+    official: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +85,11 @@ class Corruption:
             raise UserError(f"there is no corruption '{self.name}'{nearest(self.name, KINDS) or _all_names()}")
         if self.severity not in SEVERITIES:
             raise UserError(f"corruption {self.name}: severity {self.severity} does not exist; it is 1, 2, 3, 4 or 5")
+
+    @property
+    def keeps_geometry(self) -> bool:
+        """Whether objects stay where they are."""
+        return KINDS[self.name].keeps_geometry
 
     def __call__(self, images: Tensor, indices: Sequence[int]) -> Tensor:
         """Return corrupted images.

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lpflu_bench.data.corruptions.draws import ImageDraws
 from lpflu_bench.errors import UserError
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
 
 _KINDS = ("fgsm", "pgd")
 

@@ -7,9 +7,9 @@ from kornia.color import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
 from kornia.contrib import diamond_square
 from torch import Tensor
 
-from lpflu_bench.evaluation.corruptions.blur import smear, zoom
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
-from lpflu_bench.evaluation.corruptions.registry import corruption
+from lpflu_bench.data.corruptions.blur import smear, zoom
+from lpflu_bench.data.corruptions.draws import ImageDraws
+from lpflu_bench.data.corruptions.registry import corruption
 
 
 @corruption(

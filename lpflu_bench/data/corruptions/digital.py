@@ -6,9 +6,9 @@ from kornia.enhance import jpeg_codec_differentiable
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
-from lpflu_bench.evaluation.corruptions.blur import gaussian_blur
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
-from lpflu_bench.evaluation.corruptions.registry import corruption
+from lpflu_bench.data.corruptions.blur import gaussian_blur
+from lpflu_bench.data.corruptions.draws import ImageDraws
+from lpflu_bench.data.corruptions.registry import corruption
 
 
 @corruption("digital", small=(0.75, 0.5, 0.4, 0.3, 0.15), large=(0.4, 0.3, 0.2, 0.1, 0.05))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
-from lpflu_bench.evaluation.corruptions.registry import corruption
+from lpflu_bench.data.corruptions.draws import ImageDraws
+from lpflu_bench.data.corruptions.registry import corruption
 
 
 @corruption("noise", small=(0.04, 0.06, 0.08, 0.09, 0.10), large=(0.08, 0.12, 0.18, 0.26, 0.38))

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from scipy import stats
 
+from lpflu_bench.data.corruptions import KINDS, SEVERITIES, Corruption
+from lpflu_bench.data.corruptions.blur import disk, gaussian_blur, smear, zoom
+from lpflu_bench.data.corruptions.digital import box_resize, displace
 from lpflu_bench.errors import UserError
-from lpflu_bench.evaluation.corruptions import KINDS, SEVERITIES, Corruption
-from lpflu_bench.evaluation.corruptions.blur import disk, gaussian_blur, smear, zoom
-from lpflu_bench.evaluation.corruptions.digital import box_resize, displace
 
 CIFAR_C = [
     "gaussian_noise",
@@ -220,7 +220,7 @@ def test_elastic_transform_moves_three_corners_by_what_was_drawn():
     # Source coordinates of an affine map are linear in the target's.
     assert np.abs(np.diff(inside, n=2, axis=1)).max() < 1e-3
     assert np.abs(np.diff(inside, n=2, axis=2)).max() < 1e-3
-    from lpflu_bench.evaluation.corruptions.draws import ImageDraws
+    from lpflu_bench.data.corruptions.draws import ImageDraws
 
     corners = np.array([[26, 26], [26, 6], [6, 6]])  # (x, y) about the middle, 10 pixels away
     draws = ImageDraws(0, "elastic_transform-1", [3], torch.device("cpu"))

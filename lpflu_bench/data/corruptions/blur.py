@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from kornia.filters import filter2d, gaussian_blur2d, get_gaussian_kernel2d
 from torch import Tensor
 
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
-from lpflu_bench.evaluation.corruptions.registry import corruption
+from lpflu_bench.data.corruptions.draws import ImageDraws
+from lpflu_bench.data.corruptions.registry import corruption
 
 
 def gaussian_blur(images: Tensor, sigma: float, *, truncate: float = 4.0) -> Tensor:

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lpflu_bench.data.corruptions.draws import ImageDraws
 from lpflu_bench.errors import UserError
-from lpflu_bench.evaluation.attacks import Attack
-from lpflu_bench.evaluation.corruptions.draws import ImageDraws
+from lpflu_bench.modules.attacks import Attack
 
 PIXELS = 3 * 4 * 4
 WEIGHTS = torch.randn(5, PIXELS, generator=torch.Generator().manual_seed(0))

@@ -1,7 +1,0 @@
-"""The fifteen corruptions of CIFAR-C and ImageNet-C as batched, seeded torch operations."""
-
-# Importing a group registers its corruptions; the order is the benchmark's.
-from lpflu_bench.evaluation.corruptions import noise, blur, weather, digital  # noqa: F401, I001
-from lpflu_bench.evaluation.corruptions.registry import KINDS, SEVERITIES, Corruption, Kind
-
-__all__ = ["KINDS", "SEVERITIES", "Corruption", "Kind"]

@@ -1,10 +1,13 @@
 """What a number of seeds can show, before they are run."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
+from scipy import special
 
-from lpflu_bench.inference.critical import half_widths, shared_variance
+from lpflu_bench.inference.comparison import Comparison
+from lpflu_bench.inference.critical import critical_value, half_widths, shared_variance
 from lpflu_bench.inference.rule import MIN_SEEDS, POWER
 
 MAX_SEEDS = 1000
@@ -76,3 +79,28 @@ def seeds_wanted(sd: float, difference: float, family: int, level: float, *, equ
 def seeds_text(count: int) -> str:
     """Return a number of seeds in words."""
     return f"more than {MAX_SEEDS}" if count > MAX_SEEDS else str(count)
+
+
+def predictive_power(comparison: Comparison, n: int, family: int, level: float, margin: float | None = None) -> float:
+    """Return how likely a function that is undecided now is to be decided at ``n`` seeds.
+
+    The mean difference of the further seeds is drawn from what the runs so far say of it (a flat prior), the noise is
+    taken to stay: so a function whose true difference is near 0, or near the margin, is known early to be futile.
+
+    Args:
+        comparison: of the seeds so far.
+        n: the largest number of seeds.
+        family: comparisons with the reference.
+        level: of the look at ``n`` seeds.
+        margin: within which a difference does not matter.
+    """
+    width = critical_value(level, family, family, n) * comparison.noise / math.sqrt(n)
+    spread = comparison.noise * math.sqrt(1 / comparison.n - 1 / n)
+
+    def below(bound: float) -> float:
+        return float(special.ndtr((bound - comparison.difference) / spread))
+
+    decided = 1 - below(width) + below(-width)
+    if margin is not None and (inner := min(margin - width, width)) > 0:
+        decided += below(inner) - below(-inner)
+    return decided

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 INK = "#3c4043"
 """Colour of axes and text. The page replaces it by its own text colour, light or dark."""
-WIDTH = 5.0
+WIDTH = 4.2
+"""Inches of a figure: read on a telephone without shrinking, and a column of a page."""
 _COLOURS = ["#0f7fc4", "#e0622b", "#1a9d76", "#c05a9b", "#d9970f", "#5f6bd1", "#7c8a1f", "#8a6b52"]
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,

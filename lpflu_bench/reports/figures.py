@@ -88,13 +88,14 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
             va="center",
             annotation_clip=False,
         )
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(range(len(rows)), [row.activation for row, _ in rows])
     axes.set_ylim(-0.7, len(rows) - 0.4)
     axes.grid(False, axis="y")
     better = "← better" if column.score.lower_is_better else "better →"
     unit = {"%": "points", "": ""}.get(column.score.unit, column.score.unit)
     measured = column.score.label + (f", {unit}" if unit else "")
-    axes.set_xlabel(f"difference to {column.reference} in {measured}   ({better})")
+    axes.set_xlabel(f"difference to {column.reference}: {measured} ({better})", fontsize=8.5)
     where = place_text(analysis.spec, column.place)
     caption = (
         f"Large dot and bar: mean difference and its interval; all bars hold together at {level_text(analysis.spec)}. "
@@ -286,6 +287,7 @@ def _costs(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
             axes.plot(speed, score, ".", color=colour[activation], alpha=0.35, markersize=4)
             axes.plot(speed.mean(), score.mean(), "o", color=colour[activation], markersize=6, label=activation)
             ends.append((float(speed.mean()), float(score.mean()), activation, colour[activation]))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set(xlabel="training throughput (images/s)", ylabel=column.score.title)
         axes.margins(0.08)
         label_lines(axes, ends)

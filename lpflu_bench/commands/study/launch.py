@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from lpflu_bench.commands.study.session import Session, say
-from lpflu_bench.errors import INTERRUPTED
+from lpflu_bench.errors import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
     from lpflu_bench.studies.run import Summary
@@ -18,11 +18,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive_int, metavar="N", help="maximum number of runs to start")
     parser.add_argument("--retries", type=int, default=1, metavar="N", help="retries per crashed run (default: 1)")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first failed cell")
+    parser.add_argument(
+        "--until",
+        choices=["decided"],
+        help="add seeds in steps, to the functions that are still undecided; the looks are paid for (see --max-seeds)",
+    )
+    parser.add_argument(
+        "--max-seeds", type=positive_int, metavar="N", help="with --until decided: at most N seeds for each function"
+    )
     add_executor_arguments(parser)
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Run them, and say what is left."""
+    from lpflu_bench.studies.declared import declare
+
+    if (args.until is None) != (args.max_seeds is None) and not (args.until and session.study.rule.looks):
+        raise UserError(
+            "--until decided and --max-seeds N go together: the largest number of seeds is declared beforehand"
+        )
+    if args.until and session.study.tuning:
+        raise UserError(f"--until decided: {session.study.name} tunes first, which sequential seeds do not cover")
+    if not (args.set or args.only or args.seeds):
+        declare(session.study, session.store.results)
     return run_cells(session, args)
 
 
@@ -40,8 +58,9 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         check_roots(session.plan, session.cells, session.roots)
     records = store.summaries()
     selection = session.selection(records)
-    if not _todo(selection.cells, records) and not selection.waiting:
-        say(f"{study.name}: all {len(selection.cells)} cells are finished")
+    needed = session.needed()
+    if not _todo(selection.cells, records, needed) and not selection.waiting:
+        say(f"{study.name}: all {len(selection.cells)} cells are finished" if needed is None else _decided(session))
         say(f"next: lpflu-bench study report {args.study}")
         return 0
     check_disk(store.runs, store.results, 1)
@@ -64,7 +83,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         with store, terminate_as_interrupt(), progress:
             tried: set[str] = set()
             while True:  # a study that tunes learns its final cells on the way
-                todo = [cell for cell in _todo(selection.cells, records) if cell.hash not in tried]
+                todo = [cell for cell in _todo(selection.cells, records, needed) if cell.hash not in tried]
                 todo = [cell for cell in todo if chosen is None or cell.hash in chosen]
                 if not todo:
                     break
@@ -74,24 +93,29 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
                     break
                 records = store.summaries()
                 selection = session.selection(records)
+                needed = session.needed()
     finally:
         executor.close()
     return _conclude(session, args, summary)
 
 
-def _todo(cells: "tuple[Any, ...]", records: dict[str, dict[str, Any]]) -> list[Any]:
-    return [cell for cell in cells if records.get(cell.hash, {}).get("status") != "finished"]
+def _todo(cells: "tuple[Any, ...]", records: dict[str, dict[str, Any]], needed: set[str] | None) -> list[Any]:
+    """Return the cells that are not finished; of a sequential study those that are needed for the next looks."""
+    left = [cell for cell in cells if records.get(cell.hash, {}).get("status") != "finished"]
+    return left if needed is None else [cell for cell in left if cell.hash in needed]
 
 
 def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") -> int:
     records = session.store.summaries()
     selection = session.selection(records)
-    left = len(_todo(selection.cells, records)) + selection.waiting
+    left = len(_todo(selection.cells, records, session.needed())) + selection.waiting
     for cell, error in summary.failed.items():
         say(f"failed: {cell}: {error}  (log: {session.store.run_dir(cell.hash) / 'log.txt'})")
     for cell, owner in summary.claimed_elsewhere.items():
         say(f"run elsewhere: {cell}: {owner or 'another process, finished meanwhile'}")
     say(f"{session.study.name}: {len(summary.finished)} cells finished now, {left} left")
+    if session.study.rule.looks:
+        say(_decided(session))
     if summary.interrupted:
         say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
         return INTERRUPTED
@@ -100,3 +124,13 @@ def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") ->
     else:
         say(f"next: lpflu-bench study report {args.study}")
     return 1 if summary.failed else 0
+
+
+def _decided(session: Session) -> str:
+    """Return how far every function of a sequential study is, a line each."""
+    from lpflu_bench.reports.runs import place_text
+    from lpflu_bench.reports.sequential import progress
+
+    analysis = session.analysis()
+    lines = [f"{place_text(analysis.spec, item.place)}, {item.activation}: {item.state}" for item in progress(analysis)]
+    return "\n".join(lines)

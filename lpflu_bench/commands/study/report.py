@@ -11,12 +11,13 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     """Write them and name the page."""
     from lpflu_bench.reports.report import write_report
     from lpflu_bench.reports.report_input import report_parts
+    from lpflu_bench.studies.declared import changes
 
     study, store, plan = session.study, session.store, session.plan
     records = store.records()
     selection = session.selection(records, plan.cells)
-    narrowed = _narrowed(args)
-    folder = store.results / "views" / _view(args) if narrowed else store.results
+    narrowed = _narrowed(args) or changes(study, store.results)
+    folder = store.results / "views" / _view(args) if _changes(args) else store.results
     for spec, chosen, place in report_parts(study, plan.cells, selection, records, folder, narrowed):
         write_report(spec, chosen, place)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")

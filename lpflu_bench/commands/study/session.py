@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lpflu_bench.reports.analysis import Analysis
     from lpflu_bench.studies.grid import Cell, Plan
     from lpflu_bench.studies.study_file import Study
     from lpflu_bench.studies.tuning import Selection
@@ -20,13 +21,15 @@ class Session:
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
+        from lpflu_bench.studies.declared import sequential
         from lpflu_bench.studies.grid import EMBEDDED, load_plan, select
         from lpflu_bench.studies.machine import data_roots
         from lpflu_bench.studies.store import Store
         from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study
 
         path = find_study(args.study)
-        self.study: Study = apply_overrides(load_study(path), settings=args.set, only=args.only, seeds=args.seeds)
+        declared = sequential(load_study(path), args.results / path.stem, getattr(args, "max_seeds", None))
+        self.study: Study = apply_overrides(declared, settings=args.set, only=args.only, seeds=args.seeds)
         self.store: Store = Store(self.study.name, args.results, args.runs)
         cache = self.store.runs / "plan.json"
         self.plan: Plan = load_plan(self.study, cache)
@@ -45,6 +48,39 @@ class Session:
         from lpflu_bench.studies.tuning import select_cells
 
         return select_cells(self.cells if cells is None else cells, self.study.tuning, records)
+
+    def analysis(self) -> "Analysis":
+        """Return the study judged as far as it is."""
+        from lpflu_bench.reports.analysis import analyse
+        from lpflu_bench.reports.report_input import report_parts
+
+        records = self.store.records()
+        selection = self.selection(records, self.plan.cells)
+        spec, chosen, _ = report_parts(self.study, self.plan.cells, selection, records, self.store.results)[-1]
+        return analyse(spec, chosen)
+
+    def needed(self) -> set[str] | None:
+        """Return the cells that the next looks of a sequential study need; None for a study with a fixed number of seeds.
+
+        Until the reference has a result, they are those of the first look.
+        """
+        from lpflu_bench.reports.runs import cell_of, place_of
+        from lpflu_bench.reports.sequential import wanted_seeds
+
+        looks = self.study.rule.looks
+        if not looks:
+            return None
+        done = {cell for cell, record in self.store.summaries().items() if record.get("status") == "finished"}
+        if not any(cell.hash in done and str(cell.labels["activation"]) == self.study.reference for cell in self.cells):
+            return {cell.hash for cell in self.cells if cell.seed in self.study.seeds[: looks[0]]}
+        analysis = self.analysis()
+        wanted, axes = wanted_seeds(analysis), analysis.spec.axes
+        needed = set()
+        for cell in self.cells:
+            place = place_of(cell_of({"cell": cell.labels}, axes), axes)
+            if cell.seed in wanted.get((place, str(cell.labels["activation"])), ()):
+                needed.add(cell.hash)
+        return needed
 
 
 def say(text: str) -> None:

@@ -31,6 +31,7 @@ from lpflu_bench.records import FILE_NAME, read_record
 from lpflu_bench.training.cli_hooks import HookedCLI
 from lpflu_bench.training.cluster import own_processes
 from lpflu_bench.training.config_errors import one_line
+from lpflu_bench.training.trackers import end_runs, name_run
 from lpflu_bench.training.trained_config import refuse_contradiction, trained_config
 
 CHECKPOINTS = "checkpoints"
@@ -110,6 +111,8 @@ class BenchCLI(HookedCLI):
         checkpoint = config.get("ckpt_path")
         self.run_dir = self._find_run_dir(plain, checkpoint)
         config["run_dir"] = str(self.run_dir)
+        what = f"{plain['task']} {activation_name(plain['model']['init_args']['activation'])}"
+        name_run(config.trainer.logger, f"{what} seed {plain['seed_everything']} {command}")
         if checkpoint == "last":
             checkpoint = config["ckpt_path"] = str(self.run_dir / CHECKPOINTS / LAST)
         if checkpoint is None:
@@ -172,9 +175,13 @@ class BenchCLI(HookedCLI):
         processes = own_processes(settings.get("devices"), int(settings.get("num_nodes") or 1))
         settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO(), *processes]
         settings["default_root_dir"] = settings.get("default_root_dir") or str(self.run_dir)
-        if settings.get("logger") is None:
-            settings["logger"] = CSVLogger(self.run_dir, name="", version=folder.name)
+        given = settings.get("logger")
+        trackers = given if isinstance(given, list) else [given] if given not in (None, True, False) else []
+        if given is not False:
+            settings["logger"] = [CSVLogger(self.run_dir, name="", version=folder.name), *trackers]
         trainer = self.trainer_class(**settings)
+        for tracker in trackers:
+            tracker.log_hyperparams(config)
         asked = str(settings.get("precision"))
         if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":
             raise UserError(
@@ -313,4 +320,6 @@ def run(arguments: list[str]) -> int:
         BenchCLI(_with_resource_configs(arguments))
     except LossNotFiniteError as error:
         raise UserError(str(error)) from error
+    finally:
+        end_runs()
     return 0

@@ -64,6 +64,11 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         say(f"next: lpflu-bench study report {args.study}")
         return 0
     check_disk(store.runs, store.results, 1)
+    if session.loggers:
+        from lpflu_bench.training.trackers import build_tracker, tracker_specs
+
+        for spec in tracker_specs(session.loggers):
+            build_tracker(spec, "none yet")  # says what is not installed before a cell runs
     executor = make_executor(args.executor, options, store.runs / args.executor)
     done = sum(records.get(cell.hash, {}).get("status") == "finished" for cell in selection.cells)
     total = len(selection.cells) + selection.waiting

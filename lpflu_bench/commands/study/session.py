@@ -43,6 +43,11 @@ class Session:
         """The plan's tasks, in order."""
         return list(dict.fromkeys(str(cell.labels["task"]) for cell in self.plan.cells))
 
+    @property
+    def loggers(self) -> Any:
+        """What ``trainer.logger`` is set to in the study's first cell: the trackers of all."""
+        return (self.plan.config(self.cells[0]).get("trainer") or {}).get("logger")
+
     def selection(self, records: dict[str, dict[str, Any]], cells: "tuple[Cell, ...] | None" = None) -> "Selection":
         """Return what there is to run, given the records so far; of the cells that ``--only`` leaves by default."""
         from lpflu_bench.studies.tuning import select_cells

@@ -1,20 +1,99 @@
-"""What the modules of this package share."""
+"""What every activation module of this package is."""
 
-from collections.abc import Callable
-from typing import Self
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from lpflu_bench.activations.fused import apply as apply  # the one place where modules compute a formula
+from lpflu_bench.activations.formula import require_floating
+from lpflu_bench.activations.pointwise import Pointwise
+from lpflu_bench.activations.torch_private import fx_path, is_traced_by_fx, record_call
+
+
+class Options(TypedDict, total=False):
+    """What every activation takes besides its settings, so that it fits wherever a network builds its own."""
+
+    inplace: bool
+    """Write the result over the input where PyTorch has such a kernel (ReLU, SiLU, Mish...); ignored elsewhere, since the
+    fast path keeps the input for backward."""
+    device: torch.device | str | None
+    """Where parameters and buffers are made."""
+    dtype: torch.dtype | None
+    """Their dtype; never below float32."""
 
 
 class Activation(nn.Module):
-    """An activation function whose parameters and buffers never fall below float32.
+    """An activation function as a module.
 
-    Under ``.half()``, ``.bfloat16()`` and ``.to(dtype)`` a network's weights follow; the few numbers in here don't:
-    a parameter gradient summed over a large tensor overflows float16, and a running average in bfloat16 freezes.
+    A subclass names its :class:`~lpflu_bench.activations.pointwise.Pointwise` and has an attribute for each of the
+    function's parameters: a number, or what :meth:`train_parameters` made.
+
+    Parameters and buffers never fall below float32. Under ``.half()``, ``.bfloat16()`` and ``.to(dtype)`` a network's
+    weights follow; the few numbers in here don't: a parameter gradient summed over a large tensor overflows float16, and a
+    running average in bfloat16 freezes.
     """
+
+    function: ClassVar[Pointwise[...]]
+
+    def __init__(
+        self, *, inplace: bool = False, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"{type(self).__name__.lower()}: dtype must be a floating-point dtype, got {dtype}")
+        super().__init__()
+        self.inplace = inplace
+        self._device = device
+        self._dtype = dtype if dtype is not None and dtype.itemsize >= 4 else torch.float32
+        self._initial: dict[str, tuple[float, ...]] = {}
+
+    def train_parameters(self, num_parameters: int = 1, **values: float | Sequence[float]) -> None:
+        """Register parameters that train: vectors [num_parameters] of equal values, or with the values given.
+
+        Raises:
+            ValueError: ``num_parameters`` is less than 1.
+        """
+        if num_parameters < 1:
+            name = type(self).__name__.lower()
+            raise ValueError(f"{name}: num_parameters must be at least 1, got {num_parameters}")
+        self.num_parameters = num_parameters
+        for name, value in values.items():
+            self._initial[name] = (float(value),) * num_parameters if isinstance(value, (int, float)) else tuple(value)
+            empty = torch.empty(len(self._initial[name]), device=self._device, dtype=self._dtype)
+            self.register_parameter(name, nn.Parameter(empty))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Give parameters and buffers their initial values, after ``to_empty`` for instance."""
+        for name, values in self._initial.items():
+            tensor: Tensor = getattr(self, name)
+            tensor.copy_(torch.tensor(values, dtype=tensor.dtype).view(tensor.shape))
+
+    def arguments_for(self, x: Tensor) -> tuple[Any, ...]:
+        """What the function takes besides x: the attributes with the names of its parameters."""
+        return tuple([getattr(self, name) for name in self.function.defaults])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the function element by element."""
+        function = self.function
+        if type(x) is not Tensor and is_traced_by_fx(x):  # torch.fx records this module as one call
+            path = fx_path(x, self)
+            return record_call(x, path) if path else function.run(x, self.arguments_for(x))
+        require_floating(function.name, x)
+        if self.inplace and function.inplace is not None:
+            return function.inplace(x, *self.arguments_for(x))
+        return function.run(x, self.arguments_for(x), inference=not self.training)
+
+    def extra_repr(self) -> str:
+        """Show the settings: of what trains, the initial value."""
+        shown = []
+        for name in inspect.signature(type(self)).parameters:
+            if name not in (*Options.__annotations__, "options"):
+                value = self._initial[name][0] if name in self._initial else getattr(self, name)
+                shown.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}")
+        return ", ".join([*shown, *(["inplace=True"] if self.inplace else [])])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         def at_least_float32(tensor: Tensor) -> Tensor:
@@ -26,40 +105,9 @@ class Activation(nn.Module):
         super()._apply(at_least_float32, recurse)  # type: ignore[no-untyped-call]
         return self
 
-
-def channelwise(name: str, parameter: Tensor, x: Tensor) -> Tensor:
-    """Shape a parameter vector [num_parameters] so that it broadcasts along dimension 1 of ``x``.
-
-    Raises:
-        ValueError: ``x`` has another number of channels.
-    """
-    if parameter.numel() == 1:
-        return parameter.reshape(())
-    channels = x.shape[1] if x.ndim > 1 else None
-    if channels != parameter.numel():
-        raise ValueError(
-            f"{name}: num_parameters is {parameter.numel()}, but x of shape {list(x.shape)} has "
-            f"{'no channel dimension' if channels is None else f'{channels} channels'}"
-        )
-    return parameter.view(-1, *[1] * (x.ndim - 2))
-
-
-def parameter_vector(name: str, value: float, num_parameters: int) -> nn.Parameter:
-    """Return ``num_parameters`` equal float32 values, trainable.
-
-    Raises:
-        ValueError: ``num_parameters`` is less than 1.
-    """
-    if num_parameters < 1:
-        raise ValueError(f"{name}: num_parameters must be at least 1, got {num_parameters}")
-    return nn.Parameter(torch.full((num_parameters,), value, dtype=torch.float32))
-
-
-def bounded(parameter: Tensor, low: float, high: float | None = None) -> Tensor:
-    """Clamp a trained parameter where it is used, and let the gradient through unchanged.
-
-    The gradient is the one at the clamped value. A plain clamp would give a parameter that an optimizer step carried
-    over the bound a gradient of zero, and so leave it there for good; this one comes back as soon as the gradient
-    points inside.
-    """
-    return parameter + (parameter.clamp(low, high) - parameter).detach()
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in self._initial:  # scalars were 0-d tensors once, which FSDP2 does not take
+            value = state_dict.get(prefix + name)
+            if isinstance(value, Tensor) and value.ndim == 0 and getattr(self, name).ndim == 1:
+                state_dict[prefix + name] = value.reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -41,6 +41,7 @@ def load(target: str) -> Any:
 
 
 _HERE = "lpflu_bench.activations"
+_FUNCTIONS = f"{_HERE}.functions"
 
 LEAKY = f"{_HERE}.leaky:Leaky"
 """What makes ``leaky_<name>`` of a smooth function; named here, as every module is, so that the registry imports none."""
@@ -50,19 +51,19 @@ _PER_LAYER_OR_CHANNEL = "one per layer, or per channel (num_parameters)"
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("sigmoid", "torch.nn:Sigmoid", "s(x) = 1/(1 + exp(-x))", "LPFLU paper, Eq. 1"),
-        Entry("tanh", "torch.nn:Tanh", "tanh(x)", "LPFLU paper, Eq. 2"),
-        Entry("relu", "torch.nn:ReLU", "max(x, 0)", "LPFLU paper, Eq. 3"),
+        Entry("sigmoid", f"{_FUNCTIONS}.exponential:Sigmoid", "s(x) = 1/(1 + exp(-x))", "LPFLU paper, Eq. 1"),
+        Entry("tanh", f"{_FUNCTIONS}.exponential:Tanh", "tanh(x)", "LPFLU paper, Eq. 2"),
+        Entry("relu", f"{_FUNCTIONS}.rectified:ReLU", "max(x, 0)", "LPFLU paper, Eq. 3"),
         Entry(
             "leaky_relu",
-            "torch.nn:LeakyReLU",
+            f"{_FUNCTIONS}.rectified:LeakyReLU",
             "x > 0: x; else a x",
             "Maas et al. 2013; LPFLU paper, Eq. 6",
             "negative_slope=0.01",
         ),
         Entry(
             "prelu",
-            f"{_HERE}.trainable:PReLU",
+            f"{_FUNCTIONS}.rectified:PReLU",
             "x > 0: x; else a x",
             "He et al. 2015",
             "init=0.25, num_parameters=1",
@@ -70,7 +71,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "rrelu",
-            f"{_HERE}.stochastic:RReLU",
+            f"{_FUNCTIONS}.rectified:RReLU",
             "x >= 0: x; else a x",
             "Xu et al. 2015",
             "lower=1/8, upper=1/3",
@@ -78,22 +79,28 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "ptelu",
-            f"{_HERE}.trainable:PTELU",
+            f"{_FUNCTIONS}.exponential:PTELU",
             "x >= 0: x; else alpha tanh(beta x)",
             "Duggal and Gupta 2017",
             "alpha=1, beta=1, num_parameters=1",
             f"alpha, beta >= 0: {_PER_LAYER_OR_CHANNEL}",
         ),
-        Entry("elu", "torch.nn:ELU", "x > 0: x; else alpha (exp(x) - 1)", "Clevert et al. 2016", "alpha=1"),
+        Entry(
+            "elu",
+            f"{_FUNCTIONS}.exponential:ELU",
+            "x > 0: x; else alpha (exp(x) - 1)",
+            "Clevert et al. 2016",
+            "alpha=1",
+        ),
         Entry(
             "selu",
-            "torch.nn:SELU",
+            f"{_FUNCTIONS}.exponential:SELU",
             "lambda ELU(x; alpha), lambda = 1.05070, alpha = 1.67326",
             "Klambauer et al. 2017",
         ),
         Entry(
             "pelu",
-            f"{_HERE}.trainable:PELU",
+            f"{_FUNCTIONS}.exponential:PELU",
             "x >= 0: (a/b) x; else a (exp(x/b) - 1)",
             "Trottier et al. 2017",
             "a=1, b=1",
@@ -101,7 +108,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "mpelu",
-            f"{_HERE}.trainable:MPELU",
+            f"{_FUNCTIONS}.exponential:MPELU",
             "x > 0: x; else alpha (exp(beta x) - 1)",
             "Li et al. 2018",
             "alpha=0.25, beta=1, num_parameters=1",
@@ -109,7 +116,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "felu",
-            f"{_HERE}.trainable:FELU",
+            f"{_FUNCTIONS}.exponential:FELU",
             "x > 0: x; else alpha (2^(x/ln 2) - 1)",
             "Qiumei et al. 2019",
             "alpha=1, num_parameters=1",
@@ -117,30 +124,39 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "eelu",
-            f"{_HERE}.stochastic:EELU",
+            f"{_FUNCTIONS}.exponential:EELU",
             "x > 0: k x; else alpha (exp(beta x) - 1)",
             "Kim et al. 2020",
             "alpha=1, beta=1, epsilon=0.1, num_parameters=1",
             f"alpha, beta >= 0: {_PER_LAYER_OR_CHANNEL}",
             "training: k ~ N(1, sigma^2) in [0, 2] for each element, sigma ~ U(0, epsilon); evaluation: k = 1",
         ),
-        Entry("gelu", "torch.nn:GELU", "x Phi(x)", "Hendrycks and Gimpel 2016", 'approximate="none"', smooth_relu=True),
+        Entry(
+            "gelu",
+            f"{_FUNCTIONS}.gaussian:GELU",
+            "x Phi(x)",
+            "Hendrycks and Gimpel 2016",
+            'approximate="none"',
+            smooth_relu=True,
+        ),
         Entry(
             "swish",
-            f"{_HERE}.trainable:Swish",
+            f"{_FUNCTIONS}.logistic:Swish",
             "x s(beta x)",
             "Ramachandran et al. 2017",
             "beta=1, num_parameters=1",
             f"beta: {_PER_LAYER_OR_CHANNEL}",
             smooth_relu=True,
         ),
-        Entry("silu", "torch.nn:SiLU", "x s(x)", "Elfwing et al. 2018", smooth_relu=True),
-        Entry("hardswish", "torch.nn:Hardswish", "x min(max(x + 3, 0), 6)/6", "Howard et al. 2019"),
-        Entry("reu", f"{_HERE}.modules:REU", "x > 0: x; else x exp(x)", "Ying et al. 2019", smooth_relu=True),
-        Entry("mish", f"{_HERE}.modules:Mish", "x tanh(ln(1 + exp(x)))", "Misra 2020", smooth_relu=True),
+        Entry("silu", f"{_FUNCTIONS}.logistic:SiLU", "x s(x)", "Elfwing et al. 2018", smooth_relu=True),
+        Entry("hardswish", f"{_FUNCTIONS}.rectified:Hardswish", "x min(max(x + 3, 0), 6)/6", "Howard et al. 2019"),
+        Entry("reu", f"{_FUNCTIONS}.exponential:REU", "x > 0: x; else x exp(x)", "Ying et al. 2019", smooth_relu=True),
+        Entry(
+            "mish", f"{_FUNCTIONS}.double_exponential:Mish", "x tanh(ln(1 + exp(x)))", "Misra 2020", smooth_relu=True
+        ),
         Entry(
             "logish",
-            f"{_HERE}.modules:Logish",
+            f"{_FUNCTIONS}.logistic:Logish",
             "alpha x ln(1 + s(beta x))",
             "Zhu et al. 2021",
             "alpha=1, beta=1",
@@ -148,30 +164,36 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "pflu",
-            f"{_HERE}.modules:PFLU",
+            f"{_FUNCTIONS}.pflu:PFLU",
             "(x/2) (1 + x/sqrt(1 + x^2))",
             "Zhu et al. 2021, Eq. 10",
             smooth_relu=True,
         ),
         Entry(
             "fpflu",
-            f"{_HERE}.modules:FPFLU",
+            f"{_FUNCTIONS}.pflu:FPFLU",
             "x > 0: x; else x/(1 + x^2)",
             "Zhu et al. 2021, Eq. 13",
             smooth_relu=True,
         ),
         Entry(
             "smish",
-            f"{_HERE}.modules:Smish",
+            f"{_FUNCTIONS}.logistic:Smish",
             "alpha x tanh(ln(1 + s(beta x)))",
             "Wang et al. 2022",
             "alpha=1, beta=1",
             smooth_relu=True,
         ),
-        Entry("gish", f"{_HERE}.modules:Gish", "x ln(2 - exp(-exp(x)))", "Kaytan et al. 2023", smooth_relu=True),
+        Entry(
+            "gish",
+            f"{_FUNCTIONS}.double_exponential:Gish",
+            "x ln(2 - exp(-exp(x)))",
+            "Kaytan et al. 2023",
+            smooth_relu=True,
+        ),
         Entry(
             "pau",
-            f"{_HERE}.trainable:PAU",
+            f"{_FUNCTIONS}.rational:PAU",
             "(a0 + ... + a5 x^5)/(1 + |b1| |x| + ... + |b4| x^4)",
             "Molina et al. 2020",
             "near Leaky ReLU on [-3, 3]",
@@ -179,7 +201,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "sau",
-            f"{_HERE}.trainable:SAU",
+            f"{_FUNCTIONS}.gaussian:SAU",
             "((1 - alpha)/beta) phi(beta x) + x (alpha + (1 - alpha) Phi(beta x))",
             "Biswas et al. 2021",
             "alpha=0.15, beta=20000",
@@ -187,7 +209,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "smu",
-            f"{_HERE}.trainable:SMU",
+            f"{_FUNCTIONS}.gaussian:SMU",
             "((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x))/2",
             "Biswas et al. 2022",
             "alpha=0.2, mu=1",
@@ -195,7 +217,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "smu1",
-            f"{_HERE}.trainable:SMU1",
+            f"{_FUNCTIONS}.gaussian:SMU1",
             "((1 + alpha) x + sqrt((1 - alpha)^2 x^2 + mu^2))/2",
             "Biswas et al. 2022",
             "alpha=0.01, mu=4.33e-9",

@@ -1,11 +1,14 @@
 """The fast path in eager mode: one pass forward, one backward, the input the only large tensor kept for backward.
 
-``apply(formula, x, *parameters)`` gives what ``formula(x, *parameters)`` gives. On ordinary tensors in eager mode it runs
-the kernels of :mod:`~lpflu_bench.activations.kernels`. Everywhere else the formula itself runs, chosen automatically:
-under ``torch.compile``, ``torch.export`` and ONNX (inductor fuses plain code with its neighbours, but not a kernel of
-ours), in functorch transforms and forward-mode AD, under dispatch modes and tensor subclasses, in float64, and for
-tensors of fewer than ``MINIMUM_ELEMENTS`` (a kernel's first use costs seconds; a run of small tensors should not pay
-them). A gradient that is itself to be differentiated comes from the formula too.
+``apply(formula, x, *parameters)`` gives what ``formula.composed(x, *parameters)`` gives. On ordinary tensors in eager mode
+it runs the kernels of :mod:`~lpflu_bench.activations.kernels`. Everywhere else the composed formula runs, chosen
+automatically: under ``torch.compile``, ``torch.export`` and ONNX (inductor fuses plain code with its neighbours, but not a
+kernel of ours), in functorch transforms and forward-mode AD, under dispatch modes and tensor subclasses, and in float64. A
+gradient that is itself to be differentiated comes from the formula too.
+
+A kernel's first use in a process costs seconds, which a short run of small tensors should not pay: a tensor of fewer than
+``MINIMUM_ELEMENTS`` elements has its formula composed until the process has seen ``SMALL_CALLS`` of them. A training that
+knows its length decides at its start (:func:`expect_many_small_calls`), so that a resumed one computes the same digits.
 
 Where nothing can be compiled (no C++ compiler, no Triton) the formula runs forward without keeping its intermediate
 results and again in backward: slower, as lean, and said once.
@@ -13,27 +16,26 @@ results and again in backward: slower, as lean, and said once.
 
 import contextlib
 import functools
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from lpflu_bench.activations.derivatives import COEFFICIENT_SHAPES
-from lpflu_bench.activations.kernels import Argument, Formula, Kernel, View, kernel
+from lpflu_bench.activations.formula import Formula
+from lpflu_bench.activations.kernels import SMALL, Argument, Kernel, View, kernel
+from lpflu_bench.activations.torch_private import is_exporting, only_autograd_watches
 
 MODES = ("fused", "eager", "compiled")
 ENVIRONMENT_VARIABLE = "LPFLU_BENCH_ACTIVATIONS"
 
-# Below this many elements the composed formula takes about as long as a kernel's call does.
 MINIMUM_ELEMENTS = 1 << 16
+SMALL_CALLS = 1000
 
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-_DEVICES = ("cpu", "cuda")
-_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+_DTYPES = frozenset({torch.float32, torch.bfloat16, torch.float16})
+_PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})
+_LARGEST_INDEX = 2**31 - 1  # Triton's kernels index with 32 bits, and nothing guards them here
 
 
 def _checked(mode: str, source: str) -> str:
@@ -43,6 +45,7 @@ def _checked(mode: str, source: str) -> str:
 
 
 _mode = _checked(os.environ.get(ENVIRONMENT_VARIABLE, "fused"), ENVIRONMENT_VARIABLE)
+_small_calls = 0
 
 
 def get_mode() -> str:
@@ -77,44 +80,41 @@ def use_mode(mode: str) -> Iterator[None]:
         set_mode(before)
 
 
-def apply(formula: Formula, x: Tensor, *parameters: Any) -> Tensor:
+def expect_many_small_calls(expected: bool = True) -> None:
+    """Decide for this process whether small tensors go through kernels from the first one on, or only after many."""
+    global _small_calls
+    _small_calls = SMALL_CALLS if expected else 0
+
+
+def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False) -> Tensor:
     """The values of a pointwise formula, by the fast path where it applies.
 
     Args:
-        formula: A function of module level, ``formula(x, *parameters)``, pointwise in x, plain tensor code.
-        x: The input, any shape and layout.
-        parameters: What the formula takes besides x. Tensors may have one element, one for each channel (dimension 1, shaped so
-            that they broadcast) or, without a gradient, one for each element of x; with any others the formula runs.
-            Floats become 0-d tensors, so that a new value compiles nothing.
+        formula: The function.
+        x: The input, floating point, any shape and layout.
+        parameters: All that the formula takes besides x. Floats become tensors, so that a new value compiles nothing.
+        inference: Whether a graph that is exported may have the formula's short form.
 
     Returns:
-        ``formula(x, *parameters)``: the same shape, dtype and memory format as x.
+        The same shape, dtype and memory format as x.
     """
     # The first test stands alone: torch.compile and torch.export decide it while tracing and see the formula only.
     if torch.compiler.is_compiling() or _mode == "eager":
-        return formula(x, *parameters)
-    if x.numel() < MINIMUM_ELEMENTS or not _is_eager(x):
-        return formula(x, *parameters)
+        return formula.composed(x, *parameters, short=inference and is_exporting())
+    if is_exporting():
+        return formula.composed(x, *parameters, short=inference)
+    if not _is_eager(x) or not _worth_a_kernel(x):
+        return formula.composed(x, *parameters)
     if _mode == "compiled":
         result: Tensor = _compiled(formula)(x, *parameters)
         return result
-    tensors: list[Tensor] = []
-    constants: list[Any] = []
-    arguments: list[Argument] = []
-    for parameter in parameters:
-        if isinstance(parameter, float):
-            parameter = _scalar(parameter, x.device)
-        if not isinstance(parameter, Tensor):
-            constants.append((parameter,))
-            continue
-        argument = _argument(formula, parameter, x)
-        if argument is None:
-            return formula(x, *parameters)
-        constants.append(None)
-        tensors.append(parameter)
-        arguments.append(argument)
-    fixed = () if len(tensors) == len(constants) else tuple(constants)
-    return _Fused.apply(formula, fixed, tuple(arguments), x, *tensors)  # type: ignore[no-any-return]
+    call = _call(formula, x, parameters)
+    if call is None:
+        return formula.composed(x, *parameters)
+    kind, tensors = call
+    if torch.is_grad_enabled() and (x.requires_grad or any(tensor.requires_grad for tensor in tensors)):
+        return _Fused.apply(kind, x, *tensors)  # type: ignore[no-any-return]
+    return kind.forward(x, tensors)
 
 
 def _is_eager(x: Tensor) -> bool:
@@ -122,33 +122,24 @@ def _is_eager(x: Tensor) -> bool:
     return (
         type(x) in _PLAIN_TYPES
         and x.dtype in _DTYPES
-        and x.device.type in _DEVICES
+        and (x.is_cpu or (x.is_cuda and x.numel() <= _LARGEST_INDEX))
         and x.layout is torch.strided
-        and torch._C._has_storage(x)  # not so the batched gradients of ``torch.autograd.grad(is_grads_batched=True)``
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
-        and torch._C._get_tracing_state() is None
+        and only_autograd_watches(x)
     )
 
 
-def _argument(formula: Formula, parameter: Tensor, x: Tensor) -> Argument | None:
-    """What a tensor parameter is to the kernel, or None where the kernels don't know its shape."""
-    if type(parameter) not in _PLAIN_TYPES or parameter.device != x.device or not parameter.is_floating_point():
-        return None
-    if formula in COEFFICIENT_SHAPES:
-        return "coefficients"
-    if parameter.dim() > x.dim():  # the result would take the parameter's shape
-        return None
-    if parameter.numel() == 1:
-        return "scalar"
-    if parameter.shape == x.shape:
-        return (
-            "full" if parameter.stride() == x.stride() and _memory_format(x) and not parameter.requires_grad else None
-        )
-    if x.dim() < 2 or parameter.dim() < x.dim() - 1:
-        return None
-    return "channels" if parameter.numel() == parameter.shape[1 - x.dim()] == x.shape[1] else None
+def _worth_a_kernel(x: Tensor) -> bool:
+    global _small_calls
+    numel = x.numel()
+    if numel >= MINIMUM_ELEMENTS or (_small_calls >= SMALL_CALLS and numel):
+        return True
+    _small_calls += 1
+    return False
+
+
+@functools.cache
+def _compiled(formula: Formula) -> Callable[..., Any]:
+    return torch.compile(formula.composed, dynamic=True)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -158,123 +149,152 @@ def _scalar(value: float, device: torch.device) -> Tensor:
         return torch.full((), value, dtype=torch.float32, device=device)
 
 
+def _dense(x: Tensor) -> bool:
+    """Whether x fills its memory without gaps or overlaps, in whatever order of dimensions."""
+    if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
+        return True
+    step = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1:
+            if stride != step:
+                return False
+            step *= size
+    return True
+
+
+class _Call:
+    """A formula with parameters of certain kinds, by its kernels."""
+
+    def __init__(self, formula: Formula, constants: tuple[Any, ...], arguments: tuple[Argument, ...]) -> None:
+        self.formula = formula
+        self.constants = constants
+        self.arguments = arguments
+        self.by_channel = "channels" in arguments
+        self._kernels: dict[tuple[Any, ...], Kernel] = {}
+
+    def kernel(self, x: Tensor) -> tuple[list[int], Kernel]:
+        """The sizes of the view in which the kernel sees the dense tensor x, and the kernel."""
+        numel = x.numel()
+        view: View = "line"
+        sizes = [numel]
+        if self.by_channel:
+            outer, channels = x.shape[:2]
+            inner = numel // (outer * channels) if numel else 1
+            view = "channels" if x.is_contiguous() and inner != 1 else "rows"
+            sizes = [outer, channels, inner] if view == "channels" else [outer * inner, channels]
+        small = numel <= SMALL
+        key = (view, x.dtype, x.device, small, torch.get_num_threads())
+        found = self._kernels.get(key)
+        if found is None:
+            found = self._kernels[key] = kernel(self.formula, self.constants, self.arguments, *key)
+        return sizes, found
+
+    def forward(self, x: Tensor, tensors: tuple[Tensor, ...]) -> Tensor:
+        dense = x if _dense(x) else x.clone()  # which keeps the order of the dimensions
+        sizes, compiled = self.kernel(dense)
+        if compiled.forward is None:
+            with torch.no_grad():
+                return self.composed(x, tensors)
+        values = compiled.forward([*sizes, dense, *tensors])[0]
+        # In place: as a view the result could not be changed in place later.
+        return values if dense.dim() == 1 else values.as_strided_(dense.size(), dense.stride())
+
+    def composed(self, x: Tensor, tensors: Any) -> Tensor:
+        remaining = iter(tensors)
+        if not self.constants:
+            return self.formula.composed(x, *remaining)
+        return self.formula.composed(x, *(next(remaining) if c is None else c[0] for c in self.constants))
+
+
 @functools.cache
-def _compiled(formula: Formula) -> Callable[..., Any]:
-    return torch.compile(formula, dynamic=True)
+def _kind(formula: Formula, constants: tuple[Any, ...], arguments: tuple[Argument, ...]) -> _Call:
+    return _Call(formula, constants, arguments)
 
 
-def _memory_format(x: Tensor) -> torch.memory_format | None:
-    """The format in which x fills its memory without gaps, or None."""
-    if x.is_contiguous():
-        return torch.contiguous_format
-    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-        return torch.channels_last
-    if x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
-        return torch.channels_last_3d
-    return None
+def _call(formula: Formula, x: Tensor, parameters: tuple[Any, ...]) -> tuple[_Call, tuple[Tensor, ...]] | None:
+    """What runs the formula on these parameters and the tensors among them, or None where no kernel can."""
+    tensors: list[Tensor] = []
+    constants: list[Any] = []
+    arguments: list[Argument] = []
+    for index, parameter in enumerate(parameters):
+        if isinstance(parameter, (float, int)) and not isinstance(parameter, bool):
+            parameter = _scalar(float(parameter), x.device)
+        if not isinstance(parameter, Tensor):
+            constants.append((parameter,))
+            continue
+        argument = _argument(formula, index, parameter, x)
+        if argument is None:
+            return None
+        constants.append(None)
+        tensors.append(parameter)
+        arguments.append(argument)
+    fixed = () if len(tensors) == len(constants) else tuple(constants)
+    return _kind(formula, fixed, tuple(arguments)), tuple(tensors)
 
 
-def _alias(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The tensor's memory, which has no gaps, as a tensor of its own of that shape.
-
-    Not a view: dynamo guards the shape of what a view is of, and would compile again for every spatial size.
-    """
-    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    return tensor.new_empty(0).set_(tensor.untyped_storage(), int(tensor.storage_offset()), shape, strides)
-
-
-def _view(x: Tensor, memory_format: torch.memory_format, by_channel: bool) -> tuple[Tensor, View]:
-    """X's memory as the kernels see it. No copy where x has that memory format."""
-    x = x.contiguous(memory_format=memory_format)
-    if not by_channel:
-        return _alias(x, (x.numel(),)), "line"
-    outer, channels = x.shape[:2]
-    inner = x.numel() // (outer * channels)
-    if memory_format is not torch.contiguous_format or inner == 1:
-        return _alias(x, (outer * inner, channels)), "rows"
-    return _alias(x, (outer, channels, inner)), "channels"
-
-
-def _shaped(line: Tensor, like: Tensor, memory_format: torch.memory_format) -> Tensor:
-    """Give a kernel's result the shape it stands for. In place: as a view it could not be changed in place later."""
-    return line.resize_(like.shape, memory_format=memory_format)
+def _argument(formula: Formula, index: int, parameter: Tensor, x: Tensor) -> Argument | None:
+    """What a tensor parameter is to the kernel, or None where no kernel takes it."""
+    if (
+        type(parameter) not in _PLAIN_TYPES
+        or parameter.dtype is not torch.float32
+        or parameter.device != x.device
+        or not parameter.is_contiguous()
+    ):
+        return None if formula.settings[index] not in formula.elementwise else _full(parameter, x)
+    if (length := formula.coefficients.get(formula.settings[index])) is not None:
+        return "coefficients" if parameter.shape == (length,) else None
+    if parameter.numel() == 1:
+        return "scalar"
+    if formula.settings[index] in formula.elementwise:
+        return _full(parameter, x)
+    if x.dim() < 2 or parameter.dim() != 1 or parameter.numel() != x.shape[1]:
+        return None  # the composed formula says what is wrong
+    in_rows = x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+    return "channels" if in_rows or not _dense(x) else None
 
 
-def _kernel_tensor(parameter: Tensor, argument: Argument, view: View, memory_format: torch.memory_format) -> Tensor:
-    """A parameter as the kernel takes it: float32, apart from autograd, the shape independent of x's rank."""
-    if argument == "full":
-        return _view(parameter, memory_format, view != "line")[0]
-    shape: tuple[int, ...] = tuple(parameter.shape) if argument == "coefficients" else ()
-    if argument == "channels":
-        shape = (parameter.numel(), 1) if view == "channels" else (parameter.numel(),)
-    return _alias(parameter.float().contiguous(), shape)
+def _full(parameter: Tensor, x: Tensor) -> Argument | None:
+    fits = parameter.shape == x.shape and parameter.stride() == x.stride() and parameter.dtype is torch.float32
+    return "full" if fits and _dense(x) and not parameter.requires_grad else None
 
 
 class _Fused(torch.autograd.Function):
     """A formula by its kernels. Saves x and the parameters."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        formula: Formula,
-        constants: tuple[Any, ...],
-        arguments: tuple[Argument, ...],
-        x: Tensor,
-        *tensors: Tensor,
-    ) -> Tensor:
-        ctx.formula, ctx.constants, ctx.arguments = formula, constants, arguments
+    def forward(ctx: Any, kind: _Call, x: Tensor, *tensors: Tensor) -> Tensor:
+        ctx.kind = kind
         ctx.save_for_backward(x, *tensors)
-        memory_format = _memory_format(x) or torch.contiguous_format
-        line, view = _view(x, memory_format, "channels" in arguments)
-        passes = _kernel(formula, constants, arguments, view, line)
-        if not passes.usable:
-            return _call(formula, constants, x, tensors)
-        inputs = [_kernel_tensor(*pair, view, memory_format) for pair in zip(tensors, arguments, strict=True)]
-        return _shaped(passes.forward(line, inputs), x, memory_format)
+        return kind.forward(x, tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        kind: _Call = ctx.kind
         x, *tensors = ctx.saved_tensors
-        needed = tuple(ctx.needs_input_grad[4:])
-        if not torch.is_grad_enabled() and _is_eager(grad) and _is_eager(x):
-            memory_format = _memory_format(x) or torch.contiguous_format
-            by_channel = "channels" in ctx.arguments
-            line, view = _view(x, memory_format, by_channel)
-            compiled = _kernel(ctx.formula, ctx.constants, ctx.arguments, view, line).backward(needed)
+        needed = ctx.needs_input_grad[2:]
+        if not torch.is_grad_enabled() and type(grad) is Tensor and only_autograd_watches(grad):
+            dense = x if _dense(x) else x.clone()
+            sizes, passes = kind.kernel(dense)
+            compiled = passes.backward(needed)
             if compiled is not None:
-                inputs = [
-                    _kernel_tensor(*pair, view, memory_format) for pair in zip(tensors, ctx.arguments, strict=True)
-                ]
-                grad_x, *sums = compiled(_view(grad.to(x.dtype), memory_format, by_channel)[0], line, *inputs)
+                if grad.stride() != dense.stride() or grad.dtype is not x.dtype:
+                    grad = torch.empty_like(dense).copy_(grad)
+                grad_x, *sums = compiled([*sizes, grad, dense, *tensors])
+                if dense.dim() != 1:
+                    grad_x = grad_x.as_strided_(dense.size(), dense.stride())
+                if not sums:
+                    return None, grad_x, *(None for _ in tensors)
                 total = iter(sums)
                 grads = [
-                    next(total).to(tensor.dtype).view(tensor.shape) if need else None
+                    next(total).view(tensor.shape) if need else None
                     for tensor, need in zip(tensors, needed, strict=True)
                 ]
-                return None, None, None, _shaped(grad_x, x, memory_format), *grads
-        return None, None, None, *_differentiate(ctx.formula, ctx.constants, grad, x, tensors, ctx.needs_input_grad[3:])
-
-
-def _kernel(
-    formula: Formula, constants: tuple[Any, ...], arguments: tuple[Argument, ...], view: View, line: Tensor
-) -> Kernel:
-    return kernel(formula, constants, arguments, view, line.dtype, line.device.type)
-
-
-def _call(formula: Formula, constants: tuple[Any, ...], x: Tensor, tensors: Any) -> Tensor:
-    remaining = iter(tensors)
-    if not constants:
-        return formula(x, *remaining)
-    return formula(x, *(next(remaining) if constant is None else constant[0] for constant in constants))
+                return None, grad_x, *grads
+        return None, *_differentiate(kind, grad, x, tensors, ctx.needs_input_grad[1:])
 
 
 def _differentiate(
-    formula: Formula,
-    constants: tuple[Any, ...],
-    grad: Tensor,
-    x: Tensor,
-    tensors: list[Tensor],
-    needed: tuple[bool, ...],
+    kind: _Call, grad: Tensor, x: Tensor, tensors: list[Tensor], needed: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
     """The gradients by autograd over the formula, differentiable again when grad mode is on."""
     again = torch.is_grad_enabled()
@@ -284,7 +304,7 @@ def _differentiate(
         for tensor, need in zip(inputs, needed, strict=True):
             if need and not tensor.requires_grad:
                 tensor.requires_grad_()
-        value = _call(formula, constants, inputs[0], inputs[1:])
+        value = kind.composed(inputs[0], inputs[1:])
         wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         found = iter(torch.autograd.grad(value, wanted, grad, create_graph=again))
     return tuple(next(found) if need else None for need in needed)

@@ -7,47 +7,30 @@ torch.compile, several processes and a resumed run all see the slope they should
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lpflu_bench.activations import functional
-from lpflu_bench.activations.base import Activation, apply, channelwise
-from lpflu_bench.activations.leaky_formulas import LEAKY_FORMULAS, Formula
-from lpflu_bench.activations.modules import FPFLU, PFLU, REU, Gish, Logish, Mish, Smish
+from lpflu_bench.activations.base import Activation, Options
+from lpflu_bench.activations.formula import require_floating, widened
 from lpflu_bench.activations.registry import create_activation
-from lpflu_bench.activations.trainable import Swish
+from lpflu_bench.activations.torch_private import copy_each, lerp_each
 from lpflu_bench.seeding import derive_seed
 
 SLOPES = ("ema", "fixed", "trainable")
 
-# The smooth functions that one pass computes together with the slope; any other module runs by itself, then the rest.
-_FORMULAS: dict[type[nn.Module], Formula] = {
-    PFLU: functional.pflu,
-    FPFLU: functional.fpflu,
-    Gish: functional.gish,
-    Logish: functional.logish,
-    Mish: F.mish,
-    REU: functional.reu,
-    Smish: functional.smish,
-    Swish: functional.swish,
-    nn.GELU: F.gelu,
-    nn.SiLU: F.silu,
-}
-
 
 class Leaky(Activation):
-    """(1 - a) S(x) + a x, with a smooth ReLU-like function S and a slope a in one of three forms.
+    """Leaky(S): (1 - a) S(x) + a x, with a smooth ReLU-like function S and a slope a in one of three forms.
 
     - ``"ema"``: in training the slope of this step, drawn from U(lower, upper); in evaluation the exponential moving
       average of the drawn ones. Two 0-d float32 buffers, ``slope`` and ``slope_average``, both start at
       (lower + upper)/2. The forward doesn't change them: without the callback ``lpflu_bench.SlopeEMA`` or
       :func:`advance_slopes` this is a fixed slope of (lower + upper)/2.
     - ``"fixed"``: ``value``, always. A Python number, no state: it never changes, so torch.compile may build it in.
-    - ``"trainable"``: ``slope`` is a scalar float32 parameter that starts at ``value``, unconstrained. The paper gives
+    - ``"trainable"``: ``slope`` is a float32 parameter [1] that starts at ``value``, unconstrained. The paper gives
       neither its initial value nor a constraint (UNCONFIRMED).
 
     With ema and trainable the slope is a tensor: a number would make torch.compile compile again at each change.
@@ -61,6 +44,7 @@ class Leaky(Activation):
         upper: Largest slope drawn, in (lower, 1).
         new_sample_weight: Weight of the newest draw in the average, in (0, 1]. The paper's Eq. 11 puts its m on the old
             average: this is 1 - m, and the momentum of the authors' code.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
 
     Raises:
         ValueError: ``slope`` is unknown, or a number is out of its range.
@@ -81,8 +65,9 @@ class Leaky(Activation):
         lower: float = 0.0,
         upper: float = 0.02,
         new_sample_weight: float = 0.00125,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         if slope not in SLOPES:
             raise ValueError(f"slope must be one of {', '.join(SLOPES)}, got {slope!r}")
         if not 0 <= value < 1:
@@ -100,12 +85,16 @@ class Leaky(Activation):
         self.upper = upper
         self.new_sample_weight = new_sample_weight
         if slope == "ema":
-            self.register_buffer("slope", torch.tensor((lower + upper) / 2, dtype=torch.float32))
-            self.register_buffer("slope_average", torch.tensor((lower + upper) / 2, dtype=torch.float32))
+            for name in ("slope", "slope_average"):
+                self._initial[name] = ((lower + upper) / 2,)
+                self.register_buffer(name, torch.empty((), dtype=torch.float32, device=self._device))
+            self.reset_parameters()
         elif slope == "trainable":
-            self.slope = nn.Parameter(torch.tensor(value, dtype=torch.float32))
+            self.train_parameters(slope=value)
         else:
             self.slope = value
+        if isinstance(self.smooth, Activation):
+            self.function = self.smooth.function.leaky  # type: ignore[misc]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Leaky":
         super()._apply(fn, recurse)
@@ -114,35 +103,36 @@ class Leaky(Activation):
                 self._buffers[name] = getattr(self, name).float()
         return self
 
+    def current_slope(self) -> Tensor | float:
+        """Return the slope that a forward has now: with ema the drawn one in training, the average in evaluation."""
+        return self.slope_average if self.slope_mode == "ema" and not self.training else self.slope
+
+    def arguments_for(self, x: Tensor) -> tuple[Any, ...]:
+        """The slope, and what S takes besides x."""
+        assert isinstance(self.smooth, Activation)
+        return self.current_slope(), *self.smooth.arguments_for(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply the function element by element."""
-        functional.require_floating(f"leaky {type(self.smooth).__name__.lower()}", x)
-        a = self.slope_average if self.slope_mode == "ema" and not self.training else self.slope
-        formula = _FORMULAS.get(type(self.smooth))
-        if formula is not None and getattr(self.smooth, "approximate", "none") == "none":  # GELU has a second form
-            return apply(LEAKY_FORMULAS[formula], x, a, *self._smooth_parameters(x))
-        wide = functional.widened(x)
-        return functional.leaky(wide, self.smooth(wide), a).to(x.dtype)
-
-    def _smooth_parameters(self, x: Tensor) -> tuple[Tensor | float, ...]:
-        """What the formula of S takes besides x."""
-        if isinstance(self.smooth, Swish):
-            return (channelwise("swish", self.smooth.beta, x),)
-        return (self.smooth.alpha, self.smooth.beta) if isinstance(self.smooth, Logish | Smish) else ()
+        if isinstance(self.smooth, Activation):
+            return super().forward(x)
+        require_floating(f"leaky {type(self.smooth).__name__.lower()}", x)
+        a = self.current_slope()
+        wide = widened(x)
+        y: Tensor = (1 - a) * self.smooth(wide) + a * wide
+        return y.to(x.dtype).view(x.shape)
 
     def extra_repr(self) -> str:
-        """Show the slope's form."""
-        if self.slope_mode == "ema":
-            return (
-                f"slope=ema, lower={self.lower:g}, upper={self.upper:g}, new_sample_weight={self.new_sample_weight:g}"
-            )
-        return f"slope={self.slope_mode}, value={self.value:g}"
+        """Show the slope's form, and in it what it uses."""
+        if self.slope_mode != "ema":
+            return f"slope={self.slope_mode!r}, value={self.value:g}"
+        return f"slope='ema', lower={self.lower:g}, upper={self.upper:g}, new_sample_weight={self.new_sample_weight:g}"
 
 
 class LPFLU(Leaky):
-    """(1 - a) PFLU(x) + a x, PFLU(x) = (x/2) (1 + x / sqrt(1 + x^2)): the LPFLU paper's own function.
+    """LPFLU: (1 - a) PFLU(x) + a x, PFLU(x) = (x/2) (1 + x / sqrt(1 + x^2)): the LPFLU paper's own function.
 
-    :class:`Leaky` of :class:`~lpflu_bench.activations.modules.PFLU`; the arguments are explained there.
+    :class:`Leaky` of :class:`~lpflu_bench.activations.functions.pflu.PFLU`; the arguments are explained there.
 
     Limits: slope a towards minus infinity, 1 towards plus infinity; derivative (1 + a)/2 at 0. Not monotone for
     a < 0.0424492346: with a = 0.01 the minimum is -0.156760737 at -0.839718.
@@ -156,8 +146,9 @@ class LPFLU(Leaky):
         lower: float = 0.0,
         upper: float = 0.02,
         new_sample_weight: float = 0.00125,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__("pflu", slope, value, lower, upper, new_sample_weight)
+        super().__init__("pflu", slope, value, lower, upper, new_sample_weight, **options)
 
 
 def ema_layers(network: nn.Module) -> list[Leaky]:
@@ -187,7 +178,7 @@ def draw_slopes(network: nn.Module, *, seed: int, step: int) -> None:
         places[layer.slope_average.device].append(index)
     for device, indices in places.items():  # one, but for a network spread over several devices
         values = drawn[indices].to(device)
-        torch._foreach_copy_([layers[index].get_buffer("slope") for index in indices], list(values.unbind()))
+        copy_each([layers[index].get_buffer("slope") for index in indices], values.unbind())
 
 
 @torch.no_grad()
@@ -198,7 +189,7 @@ def update_slope_averages(network: nn.Module) -> None:
         groups[layer.slope_average.device, layer.new_sample_weight].append(layer)
     for (_, weight), layers in groups.items():
         averages = [layer.slope_average for layer in layers]
-        torch._foreach_lerp_(averages, [layer.get_buffer("slope") for layer in layers], weight)
+        lerp_each(averages, [layer.get_buffer("slope") for layer in layers], weight)
 
 
 def advance_slopes(network: nn.Module, *, seed: int, step: int) -> None:

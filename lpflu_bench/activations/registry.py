@@ -98,7 +98,7 @@ def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **se
     if not isinstance(constructor, type):
         if isinstance(constructor, functools.partial) and isinstance(constructor.func, type):
             return create_activation(constructor.func, **{**constructor.keywords, **settings})
-        from lpflu_bench.activations.modules import FunctionActivation
+        from lpflu_bench.activations.from_function import FunctionActivation
 
         return FunctionActivation(constructor, **settings)
     if not issubclass(constructor, nn.Module):

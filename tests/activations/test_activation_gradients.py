@@ -86,8 +86,9 @@ def test_half_precision_is_float32_rounded(name, dtype):
     wide = x.detach().float().requires_grad_()
     module(x).float().sum().backward()
     module(wide).sum().backward()
-    # Two roundings at most: what PyTorch's own kernels do in half precision is one.
-    torch.testing.assert_close(module(x), module(wide).to(dtype), rtol=torch.finfo(dtype).eps, atol=1e-7)
+    # PyTorch's own kernels promise no more than to be close, and on some CPUs are no closer than 5e-7 in float16.
+    atol = 1e-7 if module.function.native is None else 1e-6
+    torch.testing.assert_close(module(x), module(wide).to(dtype), rtol=torch.finfo(dtype).eps, atol=atol)
     # PyTorch's sigmoid and tanh differentiate from the rounded output.
     atol = torch.finfo(dtype).eps if name in {"sigmoid", "tanh"} else 1e-4
     torch.testing.assert_close(x.grad, wide.grad.to(dtype), rtol=2 * torch.finfo(dtype).eps, atol=atol)

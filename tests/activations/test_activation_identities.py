@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lpflu_bench.activations import create_activation, functional
+from lpflu_bench import functional
+from lpflu_bench.activations import create_activation
 
 arguments = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=8).map(lambda v: torch.tensor(v, dtype=torch.float64))
 slopes = st.floats(0, 0.99)

@@ -4,9 +4,9 @@ import warnings
 
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
-from lpflu_bench.activations import create_activation, functional, fused, kernels
+from lpflu_bench import functional
+from lpflu_bench.activations import create_activation, fused, kernels
 from lpflu_bench.activations.fused import apply, get_mode, set_mode, use_mode
 
 SMOOTH_PARAMETERS = {
@@ -42,8 +42,7 @@ def assert_same(formula, x, parameters, mode="fused"):
         assert found.dtype == expected.dtype
         scale = 1 if expected.shape == x.shape else x.numel()  # a parameter's gradient is a sum over x
         torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * scale)
-    if fused._memory_format(x) is not None:
-        assert fast[0].stride() == fast[1].stride() == plain[0].stride()
+    assert fast[0].stride() == fast[1].stride() == plain[0].stride()
 
 
 def used(formula) -> bool:
@@ -66,6 +65,7 @@ def test_layouts():
         x,
         x.contiguous(memory_format=torch.channels_last),
         x.transpose(1, 3),
+        x.permute(3, 0, 2, 1),
         x[:, ::2, :, 1:],
         x[:1, :1, :1].expand(4, 6, 8, 10),
         x[0, 0, 0, 0],
@@ -79,8 +79,8 @@ def test_layouts():
 def test_a_parameter_for_each_channel():
     x = torch.randn(4, 6, 8, 10, generator=torch.Generator().manual_seed(1))
     a = torch.linspace(0.1, 0.6, 6)
-    assert_same(functional.prelu, x, [a.view(6, 1, 1)])
-    assert_same(functional.prelu, x.contiguous(memory_format=torch.channels_last), [a.view(1, 6, 1, 1)])
+    assert_same(functional.prelu, x, [a])
+    assert_same(functional.prelu, x.contiguous(memory_format=torch.channels_last), [a])
     assert_same(functional.prelu, x[:, :, 0, 0], [a])
 
 
@@ -100,17 +100,21 @@ def test_the_input_is_the_only_large_tensor_kept():
 
 
 def test_no_size_and_no_slope_compiles_again():
-    a = torch.tensor(0.1)
-    apply(functional.lpflu, torch.randn(5000, requires_grad=True), a).sum().backward()
-    before = counters["stats"]["unique_graphs"]
-    for number, shape in enumerate([(2, 8, 30, 31), (3, 4, 41, 17), (16, 3000), (7, 2, 5, 9, 11), (1, 64, 80, 1)]):
+    apply(functional.lpflu, torch.randn(5000, requires_grad=True), torch.tensor(0.1)).sum().backward()
+    before = kernels.kernel.cache_info().misses
+    for number, shape in enumerate([(2, 8, 30, 31), (3, 4, 41, 17), (16, 300), (7, 2, 5, 9, 11), (1, 64, 80, 1), ()]):
         for memory_format in (torch.contiguous_format, torch.channels_last):
             if memory_format is torch.channels_last and len(shape) != 4:
                 continue
             x = torch.randn(shape).contiguous(memory_format=memory_format).requires_grad_()
             apply(functional.lpflu, x, torch.tensor(number / 100)).sum().backward()
             apply(functional.lpflu, x, number / 1000).sum().backward()
-    assert counters["stats"]["unique_graphs"] == before
+    assert kernels.kernel.cache_info().misses == before
+
+
+def test_large_tensors_have_a_kernel_of_several_threads():
+    x = torch.randn(kernels.SMALL + 5)
+    assert_same(functional.pflu, x, [])
 
 
 def test_a_result_can_be_changed_in_place():
@@ -160,7 +164,7 @@ def test_a_parameter_that_depends_on_the_input():
 def test_function_transforms():
     x = torch.randn(5, 16)
     leaf = x.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(functional.pflu(leaf).sum(), leaf)
+    (expected,) = torch.autograd.grad(functional.pflu.composed(leaf).sum(), leaf)
     per_row = torch.func.vmap(torch.func.grad(lambda row: apply(functional.pflu, row).sum()))(x)
     torch.testing.assert_close(per_row, expected, rtol=1e-5, atol=1e-6)
     _, tangent = torch.func.jvp(lambda t: apply(functional.pflu, t), (x,), (torch.ones_like(x),))
@@ -176,10 +180,10 @@ def test_function_transforms():
 
 def test_inference_mode_no_grad_and_autocast():
     x = torch.randn(33)
-    expected = functional.lpflu(x, 0.1)
+    expected = functional.lpflu.composed(x, 0.1)
     with torch.inference_mode():
         torch.testing.assert_close(apply(functional.lpflu, x, 0.1), expected)
-        torch.testing.assert_close(apply(functional.lpflu, x * 1, 0.3), functional.lpflu(x, 0.3))
+        torch.testing.assert_close(apply(functional.lpflu, x * 1, 0.3), functional.lpflu.composed(x, 0.3))
     with torch.no_grad():
         y = apply(functional.lpflu, x.clone().requires_grad_(), 0.1)
         torch.testing.assert_close(y, expected)
@@ -187,7 +191,7 @@ def test_inference_mode_no_grad_and_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         y = apply(functional.lpflu, x.clone().requires_grad_(), 0.3)
     assert y.dtype is torch.float32
-    torch.testing.assert_close(y.detach(), functional.lpflu(x, 0.3))
+    torch.testing.assert_close(y.detach(), functional.lpflu.composed(x, 0.3))
     # The floats of inference mode serve training, too.
     apply(functional.lpflu, x.clone().requires_grad_(), 0.3).sum().backward()
 
@@ -208,21 +212,33 @@ def test_where_the_formula_itself_runs():
     assert any("sqrt" in str(node.target) for node in traced.graph.nodes)
 
 
-def test_small_tensors_compile_nothing(monkeypatch):
+def test_small_tensors_compile_nothing_until_there_were_many(monkeypatch):
     monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1 << 18)
+    monkeypatch.setattr(fused, "SMALL_CALLS", 3)
+    assert [used(functional.pflu) for _ in range(5)] == [False, False, False, True, True]
+
+
+def test_a_run_that_expects_many_small_calls_has_kernels_from_the_first(monkeypatch):
+    monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1 << 18)
+    fused.expect_many_small_calls()
+    assert used(functional.pflu)
+    fused.expect_many_small_calls(False)
     assert not used(functional.pflu)
 
 
-def test_without_a_compiler_the_formula_serves_and_says_so_once(monkeypatch):
-    def no_compiler(*args, **kwargs):
-        def call(*inputs):
-            raise RuntimeError("no working C++ compiler\nwith more lines")
-
-        return call
-
-    monkeypatch.setattr(torch, "compile", no_compiler)
+def uncompiled(monkeypatch, compile_directly):
+    """Replace the compiler, and forget what is compiled."""
+    monkeypatch.setattr(kernels, "compile_directly", compile_directly)
     monkeypatch.setattr(kernels, "_warned", set())
     monkeypatch.setattr(fused, "kernel", kernels.kernel.__wrapped__)
+    monkeypatch.setattr(fused, "_kind", fused._kind.__wrapped__)
+
+
+def test_without_a_compiler_the_formula_serves_and_says_so_once(monkeypatch):
+    def no_compiler(*args):
+        raise RuntimeError("no working C++ compiler\nwith more lines")
+
+    uncompiled(monkeypatch, no_compiler)
     x = torch.randn(2, 3, 4, requires_grad=True)
     kept = []
     with (
@@ -241,6 +257,29 @@ def test_without_a_compiler_the_formula_serves_and_says_so_once(monkeypatch):
     assert "\n" not in messages[0]
 
 
+def test_a_kernel_that_differs_from_its_formula_is_not_used(monkeypatch):
+    def wrong_order(function, examples, threads):
+        return lambda given: function(*reversed(given[1:]))
+
+    uncompiled(monkeypatch, wrong_order)
+    x = torch.randn(64)
+    with pytest.warns(RuntimeWarning, match="differs from its formula"):
+        y = apply(functional.lpflu, x, torch.tensor(0.3))
+    torch.testing.assert_close(y, functional.lpflu.composed(x, 0.3))
+
+
+@pytest.mark.slow
+def test_without_the_private_names_dynamo_compiles(monkeypatch):
+    def renamed(*args):
+        raise AttributeError("module has no attribute 'compile_fx_inner'")
+
+    uncompiled(monkeypatch, renamed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same(functional.lpflu, torch.randn(2, 3, 5, 7), [torch.tensor(0.05)])
+        assert_same(functional.prelu, torch.randn(2, 3, 5, 7), [torch.tensor([0.1, 0.2, 0.3])])
+
+
 def test_modes():
     assert get_mode() == "fused"
     with pytest.raises(ValueError, match="mode must be one of fused, eager, compiled; got 'fast'"):
@@ -250,6 +289,7 @@ def test_modes():
     assert get_mode() == "fused"
 
 
+@pytest.mark.slow
 def test_compiled_mode():
     assert_same(functional.lpflu, torch.randn(2, 3, 5, 7), [torch.tensor(0.05)], mode="compiled")
 
@@ -258,7 +298,7 @@ def test_infinite_and_missing_inputs():
     x = torch.tensor([float("inf"), float("-inf"), float("nan"), 3e38, -3e38, 0.0], requires_grad=True)
     y = apply(functional.lpflu, x, 0.1)
     y.sum().backward()
-    torch.testing.assert_close(y.detach(), functional.lpflu(x.detach(), 0.1), equal_nan=True)
+    torch.testing.assert_close(y.detach(), functional.lpflu.composed(x.detach(), 0.1), equal_nan=True)
     expected = torch.tensor([1.0, 0.1, float("nan"), 1.0, 0.1, 0.55])
     torch.testing.assert_close(x.grad, expected, equal_nan=True)
 

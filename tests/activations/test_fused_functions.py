@@ -1,34 +1,39 @@
-"""Every function by its kernels against its formula."""
+"""Every function's forms for kernels against its formula, and every module by its kernels."""
 
 import pytest
 import torch
-import torch.nn.functional as F
-from activation_reference import NAMES
+from activation_reference import CASES, NAMES, SMOOTH
 
-from lpflu_bench.activations import create_activation, functional, fused
-from lpflu_bench.activations.derivatives import KERNEL_DERIVATIVES, KERNEL_FORMULAS
+from lpflu_bench import functional
+from lpflu_bench.activations import create_activation, fused
 from lpflu_bench.activations.fused import use_mode
 
-PARAMETERS = {
-    functional.felu: (1.1,),
-    functional.logish: (1.1, 0.9),
-    functional.lpflu: (0.01,),
-    functional.mpelu: (0.7, 1.3),
-    functional.pelu: (1.2, 0.8),
-    functional.ptelu: (1.1, 0.9),
-    functional.sau: (0.15, 2.0),
-    functional.smish: (1.1, 0.9),
-    functional.smu: (0.2, 1.0),
-    functional.swish: (1.1,),
+FUNCTIONS = [getattr(functional, name) for name in CASES]
+LEAKY = [getattr(functional, name).leaky for name in SMOOTH if name != "pflu"]  # that one is lpflu itself
+FORMS = [f for f in (*FUNCTIONS, *LEAKY) if f.derivatives is not None]
+AWAY_FROM_DEFAULTS = {
+    "felu": (1.1,),
+    "logish": (1.1, 0.9),
+    "mpelu": (0.7, 1.3),
+    "pelu": (1.2, 0.8),
+    "ptelu": (1.1, 0.9),
+    "sau": (0.15, 2.0),
+    "smish": (1.1, 0.9),
+    "smu1": (0.1, 0.5),
+    "swish": (1.1,),
 }
 RANDOM = {"rrelu", "eelu"}
 
 
 def parameters_of(formula):
-    if formula not in PARAMETERS and formula.__name__.startswith("leaky_"):
-        smooth = getattr(functional, formula.__name__.removeprefix("leaky_"), F.mish)
-        return (0.01, *PARAMETERS.get(smooth, ()))
-    return PARAMETERS.get(formula, ())
+    smooth = formula.name.removeprefix("leaky_")
+    if smooth == formula.name:
+        return AWAY_FROM_DEFAULTS.get(smooth, tuple(formula.defaults.values()))
+    return (0.01, *parameters_of(getattr(functional, smooth)))
+
+
+def numbers(parameters, **options):
+    return [torch.tensor(p, **options) if isinstance(p, float) else p for p in parameters]
 
 
 def points():
@@ -36,48 +41,68 @@ def points():
     return torch.cat([torch.linspace(-30, 30, 6001), torch.linspace(-1e4, 1e4, 2001), tiny, -tiny, torch.zeros(1)])
 
 
-@pytest.mark.parametrize("formula", KERNEL_FORMULAS, ids=lambda formula: formula.__name__)
+@pytest.mark.parametrize("formula", FORMS, ids=lambda formula: formula.name)
 def test_kernel_forms_equal_the_formulas(formula):
     parameters = parameters_of(formula)
     x = points()
     wide = x.double().requires_grad_()
-    exact = [torch.tensor(p, dtype=torch.float64).expand(x.shape).clone().requires_grad_() for p in parameters]
-    expected = formula(wide, *exact)
-    in_float = [torch.tensor(p) for p in parameters]
-    torch.testing.assert_close(KERNEL_FORMULAS[formula](x, *in_float).double(), expected, rtol=1e-6, atol=1e-6)
-    gradients = torch.autograd.grad(expected.sum(), [wide, *exact])
-    found = KERNEL_DERIVATIVES[formula](x, *in_float)
-    assert len(found) == len(gradients)
+    exact = [
+        p.expand(x.shape).clone().requires_grad_() if isinstance(p, torch.Tensor) else p
+        for p in numbers(parameters, dtype=torch.float64)
+    ]
+    expected = formula.plain(wide, *exact)
+    in_float = numbers(parameters)
+    scale = max(1, expected.abs().max().item() / 1e4)
+    kernel = formula.kernel or formula.plain
+    torch.testing.assert_close(kernel(x, *in_float).double(), expected, rtol=1e-6, atol=1e-6 * scale)
+    tensors = [p for p in exact if isinstance(p, torch.Tensor)]
+    gradients = torch.autograd.grad(expected.sum(), [wide, *tensors])
+    found = formula.derivatives(x, *in_float)
+    assert len(found) == len(in_float) + 1
+    found = [found[0], *(each for each, p in zip(found[1:], in_float, strict=True) if isinstance(p, torch.Tensor))]
     for each, gradient in zip(found, gradients, strict=True):
         # df/da of Leaky is x - S(x): a difference of large numbers right of 0
-        torch.testing.assert_close(each.double(), gradient, rtol=2e-6, atol=2e-6 if gradient.abs().max() < 2 else 1e-3)
+        atol = 2e-6 if gradient.abs().max() < 2 else 1e-3
+        torch.testing.assert_close(each.double(), gradient, rtol=2e-6, atol=atol)
 
 
-@pytest.mark.parametrize("formula", KERNEL_FORMULAS, ids=lambda formula: formula.__name__)
+@pytest.mark.parametrize("formula", FORMS, ids=lambda formula: formula.name)
 def test_kernel_forms_at_infinity(formula):
-    parameters = [torch.tensor(p) for p in parameters_of(formula)]
+    parameters = numbers(parameters_of(formula))
+    kernel = formula.kernel or formula.plain
     x = torch.tensor([float("inf"), 3e38, -3e38, float("-inf")])
-    at_infinity = KERNEL_FORMULAS[formula](x, *parameters)
-    assert not at_infinity.isnan().any()
-    derivative = KERNEL_DERIVATIVES[formula](x, *parameters)[0]
+    assert not kernel(x, *parameters).isnan().any()
+    if formula.name.removeprefix("leaky_") in UNBOUNDED_SLOPE:
+        return
+    derivative = formula.derivatives(x, *parameters)[0]
     assert derivative.isfinite().all()
     far = torch.tensor([1e4, 1e4, -1e4, -1e4])
-    torch.testing.assert_close(derivative, KERNEL_DERIVATIVES[formula](far, *parameters)[0], rtol=1e-4, atol=1e-4)
-    missing = torch.tensor([float("nan")])
-    assert KERNEL_FORMULAS[formula](missing, *parameters).isnan().all()
-    assert KERNEL_DERIVATIVES[formula](missing, *parameters)[0].isnan().all()
+    torch.testing.assert_close(derivative, formula.derivatives(far, *parameters)[0], rtol=1e-4, atol=1e-4)
+    assert kernel(torch.tensor([float("nan")]), *parameters).isnan().all()
+
+
+UNBOUNDED_SLOPE = {"squared_relu", "star_relu"}
+
+
+@pytest.mark.parametrize("formula", FORMS, ids=lambda formula: formula.name)
+def test_gradients_of_infinity_and_nan_are_the_same_in_both_forms(formula):
+    parameters = numbers(parameters_of(formula))
+    x = torch.tensor([float("inf"), 3e38, 1e20, -1e20, -3e38, float("-inf"), float("nan")], requires_grad=True)
+    (eager,) = torch.autograd.grad(formula.composed(x, *parameters).sum(), x)
+    found = formula.derivatives(x.detach(), *parameters)[0]
+    torch.testing.assert_close(found.expand(eager.shape), eager, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in RANDOM])
-def test_modes_agree(name, monkeypatch):
+def test_modules_agree(name, monkeypatch):
     monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1)
     module = create_activation(name)
     torch._dynamo.reset()
     compiled = torch.compile(module)
     for dtype, tolerance in ((torch.float32, 4e-6), (torch.bfloat16, 1.6e-2), (torch.float16, 2e-3)):
-        x = torch.cat([torch.linspace(-8, 8, 5000), torch.linspace(-1e4, 1e4, 1000)]).to(dtype)
+        x = torch.cat([torch.linspace(-8, 8, 5000), torch.linspace(-200, 200, 1000)]).to(dtype)
         results = []
         for run, mode in ((module, "eager"), (module, "fused"), (compiled, "fused")):
             given = x.detach().requires_grad_()
@@ -96,10 +121,11 @@ def test_modes_agree(name, monkeypatch):
 def test_tensors_of_more_than_two_gib():
     x = torch.randn(1 << 29 | 1 << 8).requires_grad_()
     assert x.numel() * x.element_size() > 1 << 31
-    y = fused.apply(functional.lpflu, x, 0.01)
+    y = functional.lpflu(x, 0.01)
     y.backward(torch.ones(()).expand(x.shape))
     for part in (slice(0, 100), slice(-100, None)):
-        torch.testing.assert_close(y[part].detach(), functional.lpflu(x[part].detach(), 0.01), rtol=1e-6, atol=1e-6)
         again = x[part].detach().requires_grad_()
-        functional.lpflu(again, 0.01).sum().backward()
+        expected = functional.lpflu.composed(again, 0.01)
+        torch.testing.assert_close(y[part].detach(), expected.detach(), rtol=1e-6, atol=1e-6)
+        expected.sum().backward()
         torch.testing.assert_close(x.grad[part], again.grad, rtol=1e-6, atol=1e-6)

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lpflu_bench import LPFLU, Leaky, advance_slopes, create_activation
-from lpflu_bench.activations import functional
+from lpflu_bench import LPFLU, Leaky, advance_slopes, create_activation, functional
 from lpflu_bench.activations.leaky import draw_slopes, ema_layers, update_slope_averages
-from lpflu_bench.activations.modules import PFLU
+from lpflu_bench.nn import PFLU
 
 X = torch.linspace(-5, 5, 41)
 
@@ -72,10 +71,10 @@ def test_fixed_slope_is_the_same_in_both_modes_and_no_state():
 
 def test_trainable_slope():
     module = LPFLU("trainable", 0.02)
-    assert module.slope.shape == ()
+    assert module.slope.shape == (1,)
     assert module.slope.dtype is torch.float32
     module(X).sum().backward()
-    torch.testing.assert_close(module.slope.grad, (X - functional.pflu(X)).sum())
+    torch.testing.assert_close(module.slope.grad, (X - functional.pflu(X)).sum().view(1))
     assert torch.equal(module.train()(X), module.eval()(X))
 
 
@@ -262,5 +261,5 @@ def test_pflu_goes_through_its_own_formula(monkeypatch):
 
 
 def test_shows_its_slope():
-    assert "slope=ema, lower=0, upper=0.02, new_sample_weight=0.00125" in repr(LPFLU())
-    assert "slope=fixed, value=0.01" in repr(Leaky("gelu", "fixed"))
+    assert "slope='ema', lower=0, upper=0.02, new_sample_weight=0.00125" in repr(LPFLU())
+    assert "slope='fixed', value=0.01" in repr(Leaky("gelu", "fixed"))

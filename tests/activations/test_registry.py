@@ -17,6 +17,7 @@ from lpflu_bench.activations import (
 from lpflu_bench.activations.catalogue import ENTRIES
 from lpflu_bench.activations.leaky import LPFLU, Leaky
 from lpflu_bench.errors import UserError
+from lpflu_bench.nn import GELU, LeakyReLU
 
 PAPER = {
     "sigmoid",
@@ -111,10 +112,12 @@ def test_built_in_functions_have_a_module_with_documentation(name):
         assert "evaluation" in text or issubclass(type(module), Leaky)
 
 
-def test_native_functions_are_pytorchs_own_modules():
-    assert type(create_activation("relu")) is nn.ReLU
-    assert type(create_activation("silu")) is nn.SiLU
-    assert create_activation("relu", inplace=True).inplace
+def test_functions_that_pytorch_has_run_its_kernels():
+    x = torch.randn(4, requires_grad=True)
+    assert type(create_activation("relu")(x).grad_fn).__name__ == "ReluBackward0"
+    assert type(create_activation("silu")(x).grad_fn).__name__ == "SiluBackward0"
+    y = torch.tensor([-1.0, 1.0])
+    assert create_activation("relu", inplace=True)(y) is y
 
 
 def test_each_call_builds_a_new_module():
@@ -130,8 +133,8 @@ def test_settings_reach_the_constructor():
 def test_leaky_names():
     module = create_activation("leaky_gelu")
     assert isinstance(module, Leaky)
-    assert isinstance(module.smooth, nn.GELU)
-    assert type(create_activation("leaky_relu")) is nn.LeakyReLU
+    assert isinstance(module.smooth, GELU)
+    assert type(create_activation("leaky_relu")) is LeakyReLU
     assert not isinstance(create_activation("leaky_pflu"), LPFLU)
     with pytest.raises(UnknownActivationError, match="'leaky_elu' is unknown"):
         create_activation("leaky_elu")
@@ -142,7 +145,7 @@ def test_class_paths():
     assert create_activation("torch.nn.functional.softplus", beta=2.0)(torch.zeros(1)).item() == pytest.approx(
         0.3466, abs=1e-4
     )
-    assert isinstance(create_activation("lpflu_bench.activations.modules.PFLU"), nn.Module)
+    assert isinstance(create_activation("lpflu_bench.nn.PFLU"), nn.Module)
 
 
 def test_mappings():
@@ -241,7 +244,7 @@ def test_installed_packages(install):
 
 def test_an_installed_name_that_is_taken(install):
     install(("gelu", f"{__name__}:Cubic"))
-    assert isinstance(create_activation("gelu"), nn.GELU)
+    assert isinstance(create_activation("gelu"), GELU)
     with pytest.raises(UserError, match="'gelu' of test_registry:Cubic is defined by this package too"):
         list_activations()
     install(("cubic", "one:Cubic"), ("cubic", "two:Cubic"))

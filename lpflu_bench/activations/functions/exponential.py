@@ -1,0 +1,403 @@
+"""ELU and its relatives: the identity on the positive side, a saturating exponential (or tanh) on the negative one."""
+
+import functools
+from typing import Any, Unpack
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lpflu_bench.activations import numerics
+from lpflu_bench.activations.base import Activation, Options
+from lpflu_bench.activations.formula import Parameter, widened
+from lpflu_bench.activations.numerics import negative_part, positive_part
+from lpflu_bench.activations.pointwise import pointwise
+
+
+@pointwise(native=F.elu, inplace=functools.partial(F.elu, inplace=True))
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """ELU: x > 0: x; else alpha (exp(x) - 1)."""
+    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x)))
+
+
+class ELU(Activation):
+    """ELU (exponential linear unit): x > 0: x; else alpha (exp(x) - 1).
+
+    Args:
+        alpha: Fixed; smooth at 0 for 1 alone.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: nothing; the same in training and evaluation.
+    Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha left of 0.
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units",
+    2016.
+    """
+
+    function = elu
+
+    def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.alpha = alpha
+
+
+_SELU_SCALE = 1.0507009873554804934
+_SELU_ALPHA = 1.6732632423543772848
+
+
+@pointwise(native=F.selu, inplace=functools.partial(F.selu, inplace=True))
+def selu(x: Tensor) -> Tensor:
+    """SELU: lambda ELU(x; alpha)."""
+    return _SELU_SCALE * torch.where(x > 0, x, _SELU_ALPHA * torch.expm1(negative_part(x)))
+
+
+class SELU(Activation):
+    """SELU: lambda ELU(x; alpha) with lambda = 1.0507009873554805, alpha = 1.6732632423543772.
+
+    No parameters; the same in training and evaluation.
+    Limits: -1.758099 towards minus infinity, slope lambda towards plus infinity; derivative 1.758099 at 0.
+    Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+    """
+
+    function = selu
+
+
+@pointwise(native=F.celu, inplace=functools.partial(F.celu, inplace=True))
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """CELU: x > 0: x; else alpha (exp(x/alpha) - 1)."""
+    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x) / alpha))
+
+
+class CELU(Activation):
+    """CELU: x > 0: x; else alpha (exp(x/alpha) - 1), an ELU that is smooth at 0 for every alpha.
+
+    Args:
+        alpha: Fixed, not 0.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: nothing; the same in training and evaluation.
+    Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative 1 at 0.
+    Source: Barron, "Continuously Differentiable Exponential Linear Units", arXiv 1704.07483; PyTorch documentation of
+    ``torch.nn.CELU``.
+    """
+
+    function = celu
+
+    def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
+        if alpha == 0:
+            raise ValueError("celu: alpha must not be 0")
+        super().__init__(**options)
+        self.alpha = alpha
+
+
+def _pelu_kernel(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(x > 0, a / b * positive_part(x), a * numerics.expm1(numerics.negative(x) / b))
+
+
+def _pelu_derivatives(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+    e = numerics.expm1(numerics.negative(x) / b)
+    slope = a / b * (e + 1)
+    return slope, torch.where(x > 0, x / b, e), numerics.at_least(x, -numerics.FAR) * slope / -b
+
+
+@pointwise(bounds={"a": (0.1, 2.0), "b": (0.1, None)}, kernel=_pelu_kernel, derivatives=_pelu_derivatives)
+def pelu(x: Tensor, a: Parameter = 1.0, b: Parameter = 1.0) -> Tensor:
+    """PELU: x >= 0: (a/b) x; else a (exp(x/b) - 1)."""
+    # The quotient multiplies max(x, 0), not x: its gradient must not see the negative branch's infinity.
+    return torch.where(x > 0, a / b * positive_part(x), a * torch.expm1(negative_part(x) / b))
+
+
+class PELU(Activation):
+    """PELU (parametric ELU): x >= 0: (a/b) x; else a (exp(x/b) - 1); continuously differentiable for every a and b.
+
+    Args:
+        a: Initial a.
+        b: Initial b.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``a``, ``b``, [1] each, used within [0.1, 2] and [0.1, inf) as in the authors' code (the upper bound is in
+    the code only, which moves the parameter itself to 0.11, 1.99 and 0.11 before a forward). Here the value is clamped
+    where it is used and the gradient let through, so that a parameter beyond a bound can come back.
+    Whether the paper exempts them from weight decay is UNCONFIRMED; the code decays them. The same in training and
+    evaluation.
+    Limits: -a towards minus infinity, slope a/b towards plus infinity; derivative a/b at 0.
+    Source: Trottier et al., "Parametric Exponential Linear Unit for Deep Convolutional Neural Networks", 2017; code
+    github.com/ltrottier/pelu.resnet.torch.
+    """
+
+    function = pelu
+
+    def __init__(self, a: float = 1.0, b: float = 1.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.train_parameters(a=a, b=b)
+
+
+def _mpelu_kernel(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    return torch.where(x > 0, x, alpha * numerics.expm1(beta * numerics.negative(x)))
+
+
+def _mpelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    negative = numerics.negative(x)
+    e = numerics.expm1(beta * negative)
+    slope = alpha * (e + 1)
+    return torch.where(x > 0, 1.0, beta * slope), e, negative * slope
+
+
+@pointwise(bounds={"beta": (0.0, None)}, kernel=_mpelu_kernel, derivatives=_mpelu_derivatives)
+def mpelu(x: Tensor, alpha: Parameter = 0.25, beta: Parameter = 1.0) -> Tensor:
+    """MPELU: x > 0: x; else alpha (exp(beta x) - 1)."""
+    return torch.where(x > 0, x, alpha * torch.expm1(beta * negative_part(x)))
+
+
+class MPELU(Activation):
+    """MPELU (multiple parametric ELU): x > 0: x; else alpha (exp(beta x) - 1).
+
+    Args:
+        alpha: Initial alpha: 0.25 as in the authors' PyTorch code; their Torch7 and Caffe layers start from 1.
+        beta: Initial beta.
+        num_parameters: 1 (one pair for the layer) or the number of channels (dimension 1); the authors' layers have
+            both.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha``, ``beta`` [num_parameters]. beta is used as max(beta, 0) with the gradient let through, since the
+    negative branch explodes for a negative one; the authors' code leaves it free. The authors train both with 5 times
+    the learning rate and 5 or 10 times the weight decay. The same in training and evaluation.
+    Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha beta left of 0.
+    Source: Li et al., "Improving Deep Neural Network with Multiple Parametric Exponential Linear Units", 2018; code
+    github.com/Coldmooon/Code-for-MPELU.
+    """
+
+    function = mpelu
+
+    def __init__(
+        self, alpha: float = 0.25, beta: float = 1.0, num_parameters: int = 1, **options: Unpack[Options]
+    ) -> None:
+        super().__init__(**options)
+        self.train_parameters(num_parameters, alpha=alpha, beta=beta)
+
+
+def _felu_kernel(x: Tensor, alpha: Tensor) -> Tensor:
+    return torch.where(x > 0, x, alpha * numerics.expm1(numerics.negative(x)))
+
+
+def _felu_derivatives(x: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+    e = numerics.expm1(numerics.negative(x))
+    return torch.where(x > 0, 1.0, alpha * (e + 1)), e
+
+
+@pointwise(kernel=_felu_kernel, derivatives=_felu_derivatives)
+def felu(x: Tensor, alpha: Parameter = 1.0) -> Tensor:
+    """FELU: x > 0: x; else alpha (2^(x/ln 2) - 1), which is alpha (exp(x) - 1)."""
+    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x)))
+
+
+class FELU(Activation):
+    """FELU (fast ELU): x > 0: x; else alpha (2^(x/ln 2) - 1): since 2^(x/ln 2) = exp(x), ELU with an alpha that trains.
+
+    The base is UNCONFIRMED: the primary text could not be read, and the survey arXiv 2109.14545 (Eq. 40) prints base e,
+    which is another function (slope alpha/ln 2 left of 0). Base 2 is what the paper's argument of speed (2^y by bit
+    shifts) requires.
+
+    Args:
+        alpha: Initial alpha; 1 is UNCONFIRMED (from a port).
+        num_parameters: 1 (one alpha for the layer) or the number of channels (dimension 1; UNCONFIRMED, from a port).
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha`` [num_parameters], unconstrained. The same in training and evaluation.
+    Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha at 0.
+    Source: Qiumei, Dan and Fenghua, IEEE Access 7:151359, 2019.
+    """
+
+    function = felu
+
+    def __init__(self, alpha: float = 1.0, num_parameters: int = 1, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.train_parameters(num_parameters, alpha=alpha)
+
+
+@pointwise(bounds={"alpha": (0.0, None), "beta": (0.0, None)}, elementwise=("k",))
+def eelu(x: Tensor, k: Parameter = 1.0, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
+    """EELU: x > 0: k x; else alpha (exp(beta x) - 1), with a slope k for each element, or one for all."""
+    return torch.where(x > 0, k * positive_part(x), alpha * torch.expm1(beta * negative_part(x)))
+
+
+class EELU(Activation):
+    """EELU (elastic ELU): x > 0: k x; else alpha (exp(beta x) - 1), with alpha, beta >= 0 and a random k in training.
+
+    Args:
+        alpha: Initial alpha; 1 is UNCONFIRMED.
+        beta: Initial beta; 1 is UNCONFIRMED.
+        epsilon: Largest spread of k; 0.1 or 0.2 are recommended.
+        num_parameters: 1 (one pair for the layer) or the number of channels (dimension 1), as in the paper.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha``, ``beta`` [num_parameters], used as max(., 0) (UNCONFIRMED that the paper constrains them) with
+    the gradient let through, so that a value below 0 can come back; if both are at or below 0, both gradients are 0.
+    In training k is drawn for each element from the normal distribution N(1, sigma^2) cut to [0, 2], sigma from
+    U(0, epsilon) once in every forward (how often is UNCONFIRMED); in evaluation k = 1. The cut is a clamp: with
+    sigma <= 0.2 it differs from rejection with a probability below 6e-7. The paper's training in two alternating steps
+    (parameters with k = 1, then weights with random k) is left to the training loop.
+    Limits: -alpha towards minus infinity, slope k towards plus infinity.
+    Source: Kim, Kim and Kim, "Elastic Exponential Linear Units for Convolutional Neural Networks", Neurocomputing
+    406:253, 2020; details from the survey arXiv 2402.09092.
+    """
+
+    function = eelu
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        epsilon: float = 0.1,
+        num_parameters: int = 1,
+        **options: Unpack[Options],
+    ) -> None:
+        if not 0 <= epsilon <= 1:
+            raise ValueError(f"eelu: epsilon must be in [0, 1], got {epsilon}")
+        super().__init__(**options)
+        self.epsilon = epsilon
+        self.train_parameters(num_parameters, alpha=alpha, beta=beta)
+
+    def arguments_for(self, x: Tensor) -> tuple[Any, ...]:
+        """The slope k, one for each element in training, and the parameters."""
+        k: Parameter = 1.0
+        if self.training:
+            wide = widened(x)
+            sigma = self.epsilon * torch.rand((), dtype=wide.dtype, device=x.device)
+            k = (1 + sigma * torch.randn_like(wide)).clamp(0, 2)
+        return k, self.alpha, self.beta
+
+
+def _ptelu_kernel(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    e = numerics.expm1(2 * beta * numerics.negative(x))
+    return torch.where(x > 0, x, alpha * (e / (e + 2)))
+
+
+def _ptelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, ...]:
+    negative = numerics.negative(x)
+    e = numerics.expm1(2 * beta * negative)
+    inverse = 1 / (e + 2)
+    slope = alpha * (4 * (e + 1) * inverse * inverse)  # alpha (1 - tanh^2)
+    return torch.where(x > 0, 1.0, beta * slope), e * inverse, negative * slope
+
+
+@pointwise(bounds={"alpha": (0.0, None), "beta": (0.0, None)}, kernel=_ptelu_kernel, derivatives=_ptelu_derivatives)
+def ptelu(x: Tensor, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
+    """P-TELU: x >= 0: x; else alpha tanh(beta x)."""
+    return torch.where(x > 0, x, alpha * torch.tanh(beta * negative_part(x)))
+
+
+class PTELU(Activation):
+    """P-TELU (parametric tan hyperbolic linear unit): x >= 0: x; else alpha tanh(beta x), with alpha, beta >= 0.
+
+    Args:
+        alpha: Initial alpha. UNCONFIRMED (the paper was read as an abstract only): 1 is what every implementation
+            found uses, and with beta = 1 the only choice that is smooth at 0.
+        beta: Initial beta. UNCONFIRMED likewise.
+        num_parameters: 1 (one pair for the layer) or the number of channels (dimension 1). The sharing is
+            UNCONFIRMED; a survey has one pair for each neuron.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha``, ``beta`` [num_parameters], used as max(., 0) with the gradient let through, so that a value
+    below 0 can come back. If both are at or below 0, both gradients are 0: the function is then ReLU and stays so.
+    The same in training and evaluation.
+    Limits: -alpha towards minus infinity, slope 1 towards plus infinity.
+    Source: Duggal and Gupta, "P-TELU", ICCV Workshops 2017; formula from the surveys arXiv 2109.14545 (Eq. 19) and
+    arXiv 2402.09092.
+    """
+
+    function = ptelu
+
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, num_parameters: int = 1, **options: Unpack[Options]
+    ) -> None:
+        super().__init__(**options)
+        self.train_parameters(num_parameters, alpha=alpha, beta=beta)
+
+
+def _reu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    negative = numerics.at_least(negative_part(x), -100.0)
+    return (torch.where(x > 0, 1.0, (1 + negative) * torch.exp(negative)),)
+
+
+@pointwise(derivatives=_reu_derivatives)
+def reu(x: Tensor) -> Tensor:
+    """REU: x > 0: x; else x exp(x)."""
+    negative = numerics.finite_below(negative_part(x))
+    return torch.where(x > 0, x, negative * torch.exp(negative))
+
+
+class REU(Activation):
+    """REU (rectified exponential unit): x > 0: x; else x exp(x).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 1 at 0 (once, not twice continuously
+    differentiable); minimum -1/e at -1.
+    Source: Ying et al., IEEE Access 7:101633, 2019 (read as an abstract; the formula from the PFLU paper, Eq. 7,
+    and the survey arXiv 2402.09092).
+    """
+
+    function = reu
+
+
+@pointwise(native=torch.sigmoid, inplace=torch.sigmoid_)
+def sigmoid(x: Tensor) -> Tensor:
+    """Sigmoid: 1 / (1 + exp(-x))."""
+    return torch.sigmoid(x)
+
+
+class Sigmoid(Activation):
+    """Sigmoid: 1 / (1 + exp(-x)).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, 1 towards plus infinity; derivative 1/4 at 0.
+    Source: LPFLU paper, Eq. 1; PyTorch documentation of ``torch.nn.Sigmoid``.
+    """
+
+    function = sigmoid
+
+
+@pointwise(native=torch.tanh, inplace=torch.tanh_)
+def tanh(x: Tensor) -> Tensor:
+    """Tanh: (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+    return torch.tanh(x)
+
+
+class Tanh(Activation):
+    """Tanh: (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
+
+    No parameters; the same in training and evaluation.
+    Limits: -1 towards minus infinity, 1 towards plus infinity; derivative 1 at 0.
+    Source: LPFLU paper, Eq. 2; PyTorch documentation of ``torch.nn.Tanh``.
+    """
+
+    function = tanh
+
+
+@pointwise(native=F.softplus)
+def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """Softplus: ln(1 + exp(beta x)) / beta."""
+    return positive_part(x) + torch.log1p(torch.exp(-numerics.magnitude(beta * x))) / beta
+
+
+class Softplus(Activation):
+    """Softplus: ln(1 + exp(beta x)) / beta.
+
+    Args:
+        beta: Sharpness, fixed.
+        threshold: PyTorch's kernel returns x itself where beta x is above it.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: nothing; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; f(0) = ln 2 / beta, derivative 1/2 at 0.
+    Source: Dugas et al., "Incorporating Second-Order Functional Knowledge for Better Option Pricing", 2000; PyTorch
+    documentation of ``torch.nn.Softplus``.
+    """
+
+    function = softplus
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0, **options: Unpack[Options]) -> None:
+        if not beta > 0:
+            raise ValueError(f"softplus: beta must be positive, got {beta}")
+        super().__init__(**options)
+        self.beta = beta
+        self.threshold = threshold

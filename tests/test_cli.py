@@ -45,7 +45,7 @@ def test_fit_and_test_leave_one_finished_record(trained):
     assert record["status"] == "finished"
     assert (record["task"], record["kind"], record["network"]) == ("demo-classification", "classification", "resnet8")
     assert (record["activation"], record["seed"]) == ("lpflu", 0)
-    assert set(record["metrics"]) == {"top1_error", "top5_error"}
+    assert set(record["metrics"]) == {"top1_error", "top5_error", "nll", "ece"}
     assert record["num_test_samples"] == 4
     assert record["steps"] == 2
     assert record["train"]["images_per_second"] > 0

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,6 +46,7 @@ class RawAnnotation:
         size: width and height of the frame the boxes are given in; null where the annotation doesn't say.
         shares: whether the corners are shares of width and height, as YOLO has them, instead of pixels.
         remarks: what was left aside, each to be counted over the set.
+        image_id: the image's number in a COCO file.
     """
 
     image: Path
@@ -53,6 +54,7 @@ class RawAnnotation:
     size: tuple[int, int] | None = None
     shares: bool = False
     remarks: tuple[str, ...] = ()
+    image_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Annotation:
         degenerate: names the objects left out because their box has no area, or none inside the image.
         num_clipped: how many of the boxes reached beyond the image and were clipped.
         remarks: what else was left aside.
+        image_id: the image's number in a COCO file.
     """
 
     image: Path
@@ -81,7 +84,8 @@ class Annotation:
     crowd: Tensor
     degenerate: tuple[str, ...] = ()
     num_clipped: int = 0
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    image_id: int | None = None
 
 
 def with_remark(annotations: Sequence[RawAnnotation], remark: str, count: int) -> list[RawAnnotation]:
@@ -159,6 +163,7 @@ def resolve(raw: RawAnnotation, header: ImageHeader, labels: Mapping[str, int]) 
         degenerate=tuple(degenerate),
         num_clipped=num_clipped,
         remarks=remarks,
+        image_id=raw.image_id,
     )
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from lpflu_bench.data.annotations import Annotation, RawAnnotation, class_names, resolve, summarize
 from lpflu_bench.data.augment import JitterStrength, flip_horizontally, jitter_colors, to_float
@@ -150,6 +151,7 @@ class DetectionFolder(BenchDataModule):
             test_name = f"{self.test_fraction:.0%} of it"
         else:
             testing, test_name = _read_splits(layout, splits.test), splits.test
+        self._category_ids = layout.category_ids()
         parts: Parts = {"training": training, "test": testing}
         if splits.val is not None:
             parts["validation"] = _read_splits(layout, splits.val)
@@ -192,6 +194,29 @@ class DetectionFolder(BenchDataModule):
     def original_image(self, image_id: int) -> Tensor:
         """Return test image ``image_id`` as it is on disk, uint8 [3, H, W]; predictions are in its pixels."""
         return read_image(self.image_path(image_id))
+
+    def coco_results(self, index: int, prediction: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+        """Return the boxes of test image ``index`` as entries of COCO's results file.
+
+        Images and classes have the numbers of the set's own COCO file; of another layout, the image's index and the
+        class's label (1 for the first).
+
+        Args:
+            index: of the image.
+            prediction: ``boxes`` [N, 4] (x1, y1, x2, y2) in pixels of the image, ``labels`` [N] and ``scores`` [N].
+        """
+        number = self.test_set.annotations[index].image_id
+        sides = box_convert(prediction["boxes"].cpu().double(), "xyxy", "xywh")
+        columns = zip(prediction["labels"].tolist(), sides.tolist(), prediction["scores"].tolist(), strict=True)
+        return [
+            {
+                "image_id": index if number is None else number,
+                "category_id": self._category_ids.get(self.class_names[label - 1], label),
+                "bbox": [round(side, 3) for side in box],
+                "score": round(score, 6),
+            }
+            for label, box, score in columns
+        ]
 
     def image_path(self, image_id: int) -> Path:
         """Return the file of test image ``image_id``."""

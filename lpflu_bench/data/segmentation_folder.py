@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets import Cityscapes as TorchvisionCityscapes
 
@@ -185,6 +186,15 @@ class SegmentationFolder(BenchDataModule):
     def original_image(self, index: int) -> Tensor:
         """Return test image ``index`` as it is on disk, uint8 [3, H, W]; predictions are in its pixels."""
         return read_image(self.image_path(index))
+
+    def export_prediction(self, folder: Path, index: int, classes: Tensor) -> None:
+        """Write predicted classes [H, W] of test image ``index`` as a mask like the set's own: its ids or colours.
+
+        The file is called like the image, which is the name that Cityscapes' own script looks for.
+        """
+        pixels = self.labels.unmap(classes.cpu().numpy().astype(np.uint8))
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{self.image_path(index).stem}.png")
 
     def image_path(self, index: int) -> Path:
         """Return the file of test image ``index``."""

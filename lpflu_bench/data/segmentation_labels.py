@@ -89,6 +89,17 @@ class LabelTable:
             raise UnknownLabelError([f"#{color:06x}" for color in np.unique(packed[unknown]).tolist()])
         return self.lookup[places]
 
+    def unmap(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what a mask file stores for class indices [H, W]: ids [H, W], or RGB colours [H, W, 3].
+
+        Of a class with several ids or colours, the first in ascending order.
+        """
+        firsts = np.array([np.flatnonzero(self.lookup == index)[0] for index in range(len(self.class_names))])
+        if self.colors is None:
+            return firsts.astype(np.uint8)[classes]
+        packed = self.colors[firsts][classes]
+        return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8)
+
 
 def pack_colors(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Return colours [..., 3] as red * 65536 + green * 256 + blue, int32 [...]."""

@@ -182,6 +182,11 @@ class SmallImages(BenchDataModule):
         mean, std = self.mean.to(images.device), self.std.to(images.device)
         return images.sub(mean).div_(std).expand(-1, 3, -1, -1), targets
 
+    def true_class(self, index: int) -> str:
+        """Return the name of the class of test image ``index``."""
+        assert isinstance(self.test_set, ImageArray)
+        return self.class_names[int(self.test_set.targets[index])]
+
     def _pin_memory(self) -> bool:
         return super()._pin_memory() and not self.on_device
 

@@ -9,6 +9,9 @@ import torch
 import torch.distributed
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
+from torchvision.ops import box_convert
+
+from lpflu_bench.modules.voc_ap import voc_mean_average_precision
 
 Backend = Literal["faster_coco_eval", "pycocotools"]
 Boxes = dict[str, Tensor]
@@ -27,7 +30,7 @@ def to_cpu(items: Sequence[Boxes], names: Sequence[str]) -> list[Boxes]:
 
 
 class BoxMAP(MeanAveragePrecision):
-    """torchmetrics' COCO mAP of boxes, right under several ranks.
+    """torchmetrics' COCO mAP of boxes, right under several ranks, with VOC's mAP beside it.
 
     It stays a metric over the whole set: updated by batch, computed once. For each image and class the 100 best
     detections count, as in COCO's own evaluation.
@@ -61,6 +64,18 @@ class BoxMAP(MeanAveragePrecision):
             target: for each image ``boxes`` [M, 4], ``labels`` [M], ``iscrowd`` [M].
         """
         super().update(to_cpu(preds, ("boxes", "scores", "labels")), to_cpu(target, ("boxes", "labels", "iscrowd")))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return COCO's scores, and VOC's ``voc_map_11`` and ``voc_map``, each in 0..1 (COCO's -1: nothing to find)."""
+        computed: dict[str, Tensor] = super().compute()
+        found, true = (  # torchmetrics keeps x, y, width, height
+            [box_convert(boxes.reshape(-1, 4), "xywh", "xyxy") for boxes in states]
+            for states in (self.detection_box, self.groundtruth_box)
+        )
+        detections = list(zip(found, self.detection_scores, self.detection_labels, strict=True))
+        truth = list(zip(true, self.groundtruth_labels, self.groundtruth_crowds, strict=True))
+        eleven, every = voc_mean_average_precision(detections, truth)
+        return computed | {"voc_map_11": torch.tensor(eleven), "voc_map": torch.tensor(every)}
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any = None) -> None:
         group = process_group or self.process_group

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.networks.classifiers import build_classifier
@@ -16,8 +16,19 @@ from lpflu_bench.scores import Score
 Batch = tuple[Tensor, Tensor]
 
 
+class _LogLikelihood(MeanMetric):
+    """The mean over images of minus the logarithm of the true class's probability."""
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:  # type: ignore[override]
+        """Add a batch of logits [B, C] with their classes [B]."""
+        super().update(F.cross_entropy(logits, targets, reduction="none"))
+
+
 class ClassificationModule(BenchModule):
     """A classifier trained with cross-entropy and scored by its top-1 and top-5 error in percent of the images.
+
+    Beside them ``nll``, the mean negative log-likelihood of the true class in nats, and ``ece``, the expected calibration
+    error in percent (15 bins): the mean distance between confidence and accuracy.
 
     Args:
         network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), or ``resnet8`` ... of
@@ -36,10 +47,12 @@ class ClassificationModule(BenchModule):
 
     @classmethod
     def declare_scores(cls, init_args: Mapping[str, Any], class_names: Sequence[str] = ()) -> tuple[Score, ...]:
-        """Return top-1 and top-5 error."""
+        """Return top-1 and top-5 error, and how far the probabilities can be believed."""
         return (
             Score("top1_error", "lower", "top-1 error", share=True, main=True),
             Score("top5_error", "lower", "top-5 error", share=True),
+            Score("nll", "lower", "negative log-likelihood", unit=""),
+            Score("ece", "lower", "expected calibration error"),
         )
 
     @property
@@ -55,19 +68,17 @@ class ClassificationModule(BenchModule):
     def build_metrics(self) -> MetricCollection:
         """Return top-1 and top-5 accuracy over all images (micro; with fewer than 5 classes top-5 is top-all)."""
         num_classes = self._build[1]
-        return MetricCollection(
-            {
-                f"top{k}": MulticlassAccuracy(
-                    num_classes, top_k=min(k, num_classes), average="micro", validate_args=False
-                )
-                for k in (1, 5)
-            },
-            compute_groups=False,
-        )
+        errors = {
+            f"top{k}": MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", validate_args=False)
+            for k in (1, 5)
+        }
+        calibration = MulticlassCalibrationError(num_classes, n_bins=15, norm="l1", validate_args=False)
+        return MetricCollection({**errors, "nll": _LogLikelihood(), "ece": calibration}, compute_groups=False)
 
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
-        """Return errors in percent."""
-        return {f"{name}_error": 100.0 * (1.0 - float(value)) for name, value in computed.items()}
+        """Return errors in percent, the negative log-likelihood in nats, and the calibration error in percent."""
+        errors: dict[str, float | Tensor] = {f"{k}_error": 100.0 * (1.0 - float(computed[k])) for k in ("top1", "top5")}
+        return errors | {"nll": float(computed["nll"]), "ece": 100.0 * float(computed["ece"])}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, num_classes] of images [B, 3, H, W]."""

@@ -18,12 +18,20 @@ Boxes = dict[str, Tensor]
 Batch = tuple[Tensor, list[Boxes]]
 
 
+_WHOLE_SET = ("map", "map_50", "map_75", "voc_map_11", "voc_map")
+_SIZES = ("small", "medium", "large")
+
+
 class DetectionModule(BenchModule):
     """SSDLite320-MobileNetV3-Large trained with SSD's losses and scored by COCO's mean average precision, in percent.
 
     - ``map``: mean over the classes and the IoU thresholds 0.50, 0.55, ... 0.95; ``map_50``, ``map_75`` at one of them.
       Classes without an object in the test set are left out. Objects marked ``iscrowd`` are neither to be found nor
       wrong to be found.
+    - ``map_small``, ``map_medium``, ``map_large``: ``map`` of objects whose boxes are below 32 x 32, below 96 x 96, and
+      above, in pixels of the original image.
+    - ``voc_map_11``, ``voc_map``: PASCAL VOC's own mean average precision at IoU 0.5, by eleven points (its 2007 protocol)
+      and by all points (2010 on).
     - ``map_<class>``, with ``per_class``: each class's ``map``.
 
     Boxes are scored in the pixels of the original images, as COCO's evaluation has them. Stretching an image's axes
@@ -63,6 +71,9 @@ class DetectionModule(BenchModule):
             Score("map", "higher", "mAP", main=True),
             Score("map_50", "higher", "mAP@50"),
             Score("map_75", "higher", "mAP@75"),
+            *(Score(f"map_{size}", "higher", f"mAP, {size} objects") for size in _SIZES),
+            Score("voc_map_11", "higher", "VOC mAP (11 points)"),
+            Score("voc_map", "higher", "VOC mAP (all points)"),
             *(by_class if init_args.get("per_class") else ()),
         )
 
@@ -88,7 +99,9 @@ class DetectionModule(BenchModule):
 
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
         """Return mAPs in percent; NaN where there was nothing to find, and no entry for a class without objects."""
-        scores: dict[str, float | Tensor] = {name: _percent(computed[name]) for name in ("map", "map_50", "map_75")}
+        scores: dict[str, float | Tensor] = {name: _percent(computed[name]) for name in _WHOLE_SET}
+        # A set may have no object of a size: COCO's -1.
+        scores |= {name: _percent(computed[name]) for size in _SIZES if computed[name := f"map_{size}"] >= 0}
         if self._metric_settings[1]:
             names = self.class_names
             values = zip(computed["classes"].reshape(-1), computed["map_per_class"].reshape(-1), strict=True)

@@ -33,6 +33,9 @@ def class_ious(confusion: Tensor) -> Tensor:
     return hits / (counts.sum(0) + counts.sum(1) - hits)
 
 
+_OFFICIAL_CLASSES = 19  # of Cityscapes
+
+
 def _class_score(class_name: str) -> str:
     return f"iou_{class_name.replace(' ', '_')}"
 
@@ -46,6 +49,8 @@ class SegmentationModule(BenchModule):
     - ``miou``: mean IoU over the classes; one that is neither in the labels nor in the predictions is left out.
     - ``miou_<C-1>`` (``miou_19``), with ``other_class``: the mean of the same IoUs without that class. A pixel of the
       other class that is taken for one of the C-1 still counts against that one.
+    - ``miou_official``, where these are 19: the mean as Cityscapes' own script computes it: pixels of the other class
+      count against none.
     - ``pixel_accuracy``: share of the pixels that are right.
 
     Args:
@@ -87,11 +92,13 @@ class SegmentationModule(BenchModule):
         None is a share of independent samples: neighbouring pixels are right or wrong together.
         """
         named = int(init_args["num_classes"]) - 1
-        other = Score(f"miou_{named}", "higher", f"mIoU ({named} classes)")
+        other = [Score(f"miou_{named}", "higher", f"mIoU ({named} classes)")]
+        if named == _OFFICIAL_CLASSES:
+            other.append(Score("miou_official", "higher", "Cityscapes' official mIoU"))
         by_class = [Score(_class_score(name), "higher", f"IoU of {name}") for name in class_names]
         return (
             Score("miou", "higher", "mIoU", main=True),
-            *(() if init_args.get("other_class") is None else (other,)),
+            *(() if init_args.get("other_class") is None else other),
             Score("pixel_accuracy", "higher", "pixel accuracy"),
             *(by_class if init_args.get("per_class") else ()),
         )
@@ -118,6 +125,11 @@ class SegmentationModule(BenchModule):
         if self.other_class is not None:
             named = [i for i in range(len(ious)) if i != self.other_class]
             scores[f"miou_{len(named)}"] = ious[named].nanmean()
+            # As cityscapesScripts: what is labelled "other" counts against nobody, what is taken for it is still missed.
+            if len(named) == _OFFICIAL_CLASSES:
+                official = confusion.clone()
+                official[self.other_class] = 0
+                scores["miou_official"] = 100.0 * class_ious(official)[named].nanmean()
         scores["pixel_accuracy"] = 100.0 * confusion.diagonal().sum().double() / confusion.sum()
         if self.per_class:
             names = zip(self.class_names, ious.tolist(), strict=True)

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -96,6 +96,19 @@ class BenchCLI(HookedCLI):
             default=None,
             help="The run's folder (default: runs/TASK/ACTIVATION-seedSEED).",
         )
+        if self._command == "predict":
+            parser.add_argument(
+                "--format",
+                type=Literal["table", "coco"],
+                default="table",
+                help="coco writes detections as results.json too, which pycocotools loads.",
+            )
+            parser.add_argument(
+                "--score_threshold",
+                type=float,
+                default=0.0,
+                help="Detections below it are left out of the table and the pictures.",
+            )
         parser.add_lightning_class_args(WeightEMA, "weight_ema")
         parser.add_lightning_class_args(Diagnostics, "diagnostics")
 
@@ -170,7 +183,7 @@ class BenchCLI(HookedCLI):
             last_checkpoint(self.run_dir / CHECKPOINTS),
         ]
         if command == "predict":
-            callbacks.append(PredictionWriter(folder))
+            callbacks.append(PredictionWriter(folder, form=config["format"], score_threshold=config["score_threshold"]))
         settings["callbacks"] = [*(settings.get("callbacks") or []), *callbacks]
         processes = own_processes(settings.get("devices"), int(settings.get("num_nodes") or 1))
         settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO(), *processes]

@@ -5,21 +5,25 @@ import pytest
 from lpflu_bench.modules import ClassificationModule, DetectionModule, SegmentationModule
 from lpflu_bench.scores import main_score
 
+CLASSIFICATION = dict.fromkeys(("top1_error", "top5_error", "nll", "ece"), "lower")
+DETECTION = dict.fromkeys(
+    ("map", "map_50", "map_75", "map_small", "map_medium", "map_large", "voc_map_11", "voc_map"), "higher"
+)
 DECLARED = [
-    (ClassificationModule, {"num_classes": 10}, (), {"top1_error": "lower", "top5_error": "lower"}),
-    (DetectionModule, {"num_classes": 2}, ("a", "b"), {"map": "higher", "map_50": "higher", "map_75": "higher"}),
+    (ClassificationModule, {"num_classes": 10}, (), CLASSIFICATION),
+    (DetectionModule, {"num_classes": 2}, ("a", "b"), DETECTION),
     (
         DetectionModule,
         {"num_classes": 2, "per_class": True},
         ("a", "b"),
-        {"map": "higher", "map_50": "higher", "map_75": "higher", "map_a": "higher", "map_b": "higher"},
+        {**DETECTION, "map_a": "higher", "map_b": "higher"},
     ),
     (SegmentationModule, {"num_classes": 19}, (), {"miou": "higher", "pixel_accuracy": "higher"}),
     (
         SegmentationModule,
         {"num_classes": 20, "other_class": 19},
         (),
-        {"miou": "higher", "miou_19": "higher", "pixel_accuracy": "higher"},
+        {"miou": "higher", "miou_19": "higher", "miou_official": "higher", "pixel_accuracy": "higher"},
     ),
     (
         SegmentationModule,
@@ -43,7 +47,7 @@ def test_a_module_declares_its_scores_from_its_arguments(module, init_args, clas
     assert {score.name: score.direction for score in scores} == expected
     assert [score.main for score in scores].count(True) == 1
     assert main_score(scores).name == next(iter(expected))
-    assert all(score.label and score.unit == "%" for score in scores)
+    assert all(score.label and score.unit == ("" if score.name == "nll" else "%") for score in scores)
 
 
 def test_only_a_classifier_s_errors_are_shares_of_independent_samples():

@@ -1,7 +1,7 @@
 """What a layout of images with boxes is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,3 +46,7 @@ class DetectionLayout(ABC):
         Raises:
             UserError: one line that names the file, and the object where it is one.
         """
+
+    def category_ids(self) -> Mapping[str, int]:
+        """Return the number of each class name in a COCO file; empty where the layout has none."""
+        return {}

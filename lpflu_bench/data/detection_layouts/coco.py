@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,10 @@ class Coco(DetectionLayout):
     name: ClassVar[str] = "coco"
     title: ClassVar[str] = "COCO JSON"
     expected: ClassVar[str] = "annotations/instances_SPLIT.json with images/, SPLIT/ or images/SPLIT/"
+
+    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+        super().__init__(root, files)
+        self._categories: dict[str, int] = {}
 
     @cached_property
     def _sources(self) -> Mapping[str, Path]:
@@ -54,6 +58,7 @@ class Coco(DetectionLayout):
         content = _load(source)
         try:
             categories = {category["id"]: str(category["name"]).strip() for category in content["categories"]}
+            self._categories |= {name: number for number, name in categories.items()}
             images = {image["id"]: image for image in content["images"]}
             objects = defaultdict(list)
             for entry in content["annotations"]:
@@ -72,6 +77,7 @@ class Coco(DetectionLayout):
                 _existing(folder, image, source),
                 tuple(_box(entry, categories, source) for entry in objects[image["id"]]),
                 (image["width"], image["height"]) if image.get("width") and image.get("height") else None,
+                image_id=image["id"],
             )
             for image in images.values()
         ]
@@ -79,6 +85,10 @@ class Coco(DetectionLayout):
             raise UserError(f"{source} has no images")
         masks = sum(isinstance(entry.get("segmentation"), dict) for entry in content["annotations"])
         return with_remark(annotations, "RLE mask ignored (boxes alone are used)", masks)
+
+    def category_ids(self) -> Mapping[str, int]:
+        """Return the categories of the files that were read."""
+        return self._categories
 
     def _image_folder(self, split: str, source: Path, images: list[Mapping[str, Any]]) -> Path:
         candidates = [

@@ -189,7 +189,9 @@ def gap_notes(analysis: Analysis) -> list[str]:
             error = f": {gap.error}" if gap.error else ""
             said = state.get(gap.status, gap.status)
             notes.append(f"{place_text(spec, gap.place)}, {gap.activation}, seed {gap.seed} {said}{error}")
-    if missing:
+    if missing and spec.rule.looks:
+        notes.append(f"{len(missing)} later seeds were not run: decided before, or their look is still to come.")
+    elif missing:
         notes.append(f"{len(missing)} planned run{'s have' if len(missing) > 1 else ' has'} no result yet.")
     if runs.duplicates:
         notes.append(f"{runs.duplicates} further finished records of the same runs were left out; the latest counts.")

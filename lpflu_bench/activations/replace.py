@@ -4,13 +4,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from lpflu_bench.activations.leaky import Leaky
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.swap.inputs import Inputs
 from lpflu_bench.activations.swap.placement import Block
-from lpflu_bench.activations.swap.places import Place, Places, separate
+from lpflu_bench.activations.swap.places import Place, Places, run_on_random_numbers, separate
 from lpflu_bench.activations.swap.report import Kept, Left, Placement, PlacementReport
 from lpflu_bench.activations.swap.trace import UntraceableError
 from lpflu_bench.errors import UserError
@@ -88,6 +89,38 @@ def replace_activations(
         if place.called > 1:
             report.shared[place.path] = place.called
     return report
+
+
+def verify_swap(network: nn.Module, inputs: Any = None) -> int:
+    """Prove that the places of ``network`` can be told apart: give each its own module with the original function.
+
+    The network is run on random numbers before and after, in training and in evaluation mode where it can be. Outputs must be
+    bitwise equal, and each module called once for each run of the module that calls it. Use it on an original network, also
+    on one with trained weights; it is left with one module for each place.
+
+    Args:
+        network: as for :func:`replace_activations`.
+        inputs: as for :func:`replace_activations`; the values count here.
+
+    Returns:
+        The number of places.
+
+    Raises:
+        UserError: outputs differ, a module serves several places, or the network can't be traced.
+    """
+    name = type(network).__name__
+    try:
+        before = run_on_random_numbers(network, _as_inputs(inputs))
+        with separate(network, _as_inputs(inputs)) as found:
+            _refuse(name, found, strict=True)
+        after = run_on_random_numbers(network, _as_inputs(inputs))
+    except UntraceableError as error:
+        raise UserError(f"{name}: {error}") from error
+    if len(before) != len(after) or not all(map(torch.equal, before, after)):
+        raise UserError(f"{name}: with the original functions put in at every place, its outputs differ")
+    if shared := [place.path for place in found.places if place.called > 1]:
+        raise UserError(f"{name}: {', '.join(shared)} are called from several places that could not be told apart")
+    return sum(place.original is not None for place in found.places)
 
 
 def _as_inputs(inputs: Any) -> Inputs | None:

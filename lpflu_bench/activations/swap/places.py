@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from lpflu_bench.activations.nonlinearities import is_main_nonlinearity, module_kind
 from lpflu_bench.activations.swap.graph import Graph
 from lpflu_bench.activations.swap.inputs import Inputs, candidates, small_images
 from lpflu_bench.activations.swap.placement import Block, Role, classify
 from lpflu_bench.activations.swap.rewrite import RewriteError, method_of, rewrite
-from lpflu_bench.activations.swap.trace import Call, Site, Trace, UntraceableError, trace
+from lpflu_bench.activations.swap.trace import Call, Site, Trace, UntraceableError, run_without_trace, trace
 
 
 @dataclass
@@ -165,6 +167,29 @@ class _Traces:
     def again(self) -> list[Trace]:
         with small_images(self.network):
             return [trace(self.network, self.inputs, training=mode, meta=self.meta) for mode in self.modes]
+
+
+def run_on_random_numbers(network: nn.Module, inputs: Inputs | None) -> list[Tensor]:
+    """Return all tensors that ``network`` makes of seeded random numbers on the CPU, in both modes where it can.
+
+    Raises:
+        UntraceableError: it takes none of the made-up inputs.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(x: Tensor) -> Tensor:
+        return torch.rand(x.shape, generator=generator) if x.is_meta and x.is_floating_point() else x
+
+    for given in candidates(network) if inputs is None else (inputs,):
+        drawn = Inputs(*tree_map_only(Tensor, draw, (given.args, given.kwargs))).on("cpu")
+        results: list[Tensor] = []
+        for training in (True, False):
+            with suppress(Exception), small_images(network):
+                output = run_without_trace(network, drawn, training=training, meta=False)
+                results += [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        if results:
+            return results
+    raise UntraceableError("it takes none of the inputs tried: pass `inputs`")
 
 
 class _Plan:

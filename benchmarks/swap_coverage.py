@@ -1,0 +1,215 @@
+"""How far the swap reaches: every network of the list is swapped, proved, and trained for one step.
+
+`uv run python benchmarks/swap_coverage.py [--out results/swap] [--only PATTERN]` prints one row per network: call
+places seen, replaced, kept and left; slopes by form; whether the original function put in at every place gives bitwise equal
+outputs, forward and backward of a tiny input with a function that keeps its output (relu) and one that keeps its input (gelu);
+seconds for the swap. transformers and ultralytics take part when they are installed; nothing is downloaded.
+"""
+
+import argparse
+import copy
+import fnmatch
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import segmentation_models_pytorch as smp
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from lpflu_bench.activations.replace import replace_activations, verify_swap
+from lpflu_bench.activations.swap.inputs import candidates, is_detector, small_images
+from lpflu_bench.errors import UserError
+
+Case = tuple[str, str, Callable[[], nn.Module]]
+TIMM = """
+resnet18 resnet50 resnetv2_50 resnet26t seresnet50 ecaresnet26t resnext50_32x4d wide_resnet50_2 res2net50_26w_4s
+resnest14d skresnet18 regnetx_002 regnety_008 regnetz_b16 dpn68 densenet121 dla34 hrnet_w18_small vovnet39a
+ese_vovnet19b_dw vgg11_bn inception_v3 inception_v4 inception_resnet_v2 xception41 legacy_xception nasnetalarge
+pnasnet5large cspresnet50 cspdarknet53 darknet53 efficientnet_b0 tf_efficientnetv2_b0 efficientnet_lite0 mnasnet_100
+mobilenetv2_100 mobilenetv3_large_100 mobilenetv4_conv_small fbnetc_100 ghostnet_100 tinynet_a lcnet_050 rexnet_100
+hardcorenas_a mobileone_s0 mobilevit_s mobilevitv2_050 edgenext_xx_small efficientformer_l1 repvgg_a0 repghostnet_050
+fastvit_t8 dm_nfnet_f0 nf_resnet50 gernet_s convnext_tiny convnextv2_atto convmixer_768_32 poolformer_s12 caformer_s18
+vit_tiny_patch16_224 deit3_small_patch16_224 beit_base_patch16_224 eva02_tiny_patch14_224 swin_tiny_patch4_window7_224
+swinv2_tiny_window8_256 maxvit_tiny_tf_224 coatnet_0_rw_224 mvitv2_tiny pvt_v2_b0 twins_svt_small cait_xxs24_224
+levit_128s volo_d1_224 mixer_s32_224 gmlp_s16_224 resmlp_12_224 focalnet_tiny_srf hiera_tiny_224 inception_next_tiny
+sequencer2d_s davit_tiny crossvit_tiny_240 xcit_nano_12_p16_224 efficientvit_b0 starnet_s1 tiny_vit_5m_224
+visformer_tiny botnet26t_256 halonet26t
+"""
+ENCODERS = """
+resnet34 resnext50_32x4d vgg13_bn densenet121 dpn68 se_resnet50 senet154 inceptionresnetv2 inceptionv4 xception
+efficientnet-b0 mobilenet_v2 mit_b0 mobileone_s0 timm-skresnet18 timm-efficientnet-b0 tu-convnext_tiny tu-regnety_008
+tu-mobilenetv3_large_100 tu-tf_efficientnetv2_b0
+"""
+DETECTORS = """
+fasterrcnn_resnet50_fpn fasterrcnn_mobilenet_v3_large_320_fpn retinanet_resnet50_fpn fcos_resnet50_fpn ssd300_vgg16
+ssdlite320_mobilenet_v3_large
+"""
+SAME = {  # torchvision's name -> timm's: the same architecture
+    "resnet50": "resnet50",
+    "regnet_y_800mf": "regnety_008",
+    "vit_b_16": "vit_base_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "densenet121": "densenet121",
+    "convnext_tiny": "convnext_tiny",
+    "mobilenet_v3_large": "tf_mobilenetv3_large_100",
+    "efficientnet_b0": "efficientnet_b0",
+}
+_ONE_OUTPUT = {"aux_logits": False, "init_weights": False}
+_LARGE = 40e6
+
+
+def cases() -> Iterator[Case]:
+    """Yield library, name and builder."""
+    for name in torchvision.models.list_models(module=torchvision.models):
+        extra = _ONE_OUTPUT if name in ("googlenet", "inception_v3") else {}
+        yield "torchvision", name, lambda n=name, e=extra: torchvision.models.get_model(n, weights=None, **e)
+    for name in dict.fromkeys([*TIMM.split(), *SAME.values()]):
+        yield "timm", name, lambda n=name: timm.create_model(n)
+    for name in DETECTORS.split():
+        yield (
+            "torchvision detection",
+            name,
+            lambda n=name: torchvision.models.get_model(n, weights=None, weights_backbone=None, num_classes=5),
+        )
+    for name in ENCODERS.split():
+        yield "smp unet", name, lambda n=name: smp.Unet(n, encoder_weights=None, classes=3)
+    for name in sorted(smp.MODEL_ARCHITECTURES_MAPPING):
+        encoder = "mit_b0" if name == "segformer" else "resnet18"
+        if name != "dpt":
+            yield "smp", name, lambda n=name, e=encoder: smp.create_model(n, e, encoder_weights=None, classes=3)
+    yield from _hugging_face()
+    yield from _ultralytics()
+
+
+def _hugging_face() -> Iterator[Case]:
+    try:
+        import transformers as hf
+    except ImportError:
+        return
+    yield "transformers", "ViT", lambda: hf.ViTModel(hf.ViTConfig(num_hidden_layers=2))
+    yield "transformers", "ConvNeXt", lambda: hf.ConvNextModel(hf.ConvNextConfig())
+    yield "transformers", "SegFormer", lambda: hf.SegformerForSemanticSegmentation(hf.SegformerConfig(image_size=64))
+    yield "transformers", "BERT", lambda: hf.BertModel(hf.BertConfig(num_hidden_layers=2))
+    yield "transformers", "ResNet", lambda: hf.ResNetModel(hf.ResNetConfig())
+
+
+def _ultralytics() -> Iterator[Case]:
+    try:
+        from ultralytics.nn.tasks import DetectionModel
+    except ImportError:
+        return
+    for name in ("yolov8n", "yolo11n"):
+        yield "ultralytics", name, lambda n=name: DetectionModel(f"{n}.yaml", verbose=False)
+
+
+def _numbers(tree: object) -> Iterator[torch.Tensor]:
+    return (leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+
+
+def _one_step(network: nn.Module, activation: str) -> str:
+    """Forward and backward in training mode, with the inputs that the swap found; what went wrong, or nothing."""
+    replace_activations(network, activation, strict=False)
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()  # pooled to one value per channel
+    for inputs in candidates(network):
+        given = inputs.on("cpu")
+        try:
+            if is_detector(network):
+                target = {"boxes": torch.tensor([[8.0, 8.0, 60.0, 60.0]]), "labels": torch.tensor([1])}
+                with small_images(network):
+                    output = network(given.args[0], [target])
+            else:
+                output = network(*given.args, **given.kwargs)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            failure = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            continue
+        leaves = [leaf for leaf in _numbers(output) if leaf.requires_grad]
+        sum(leaf.float().square().mean() for leaf in leaves).backward()
+        return ""
+    return failure
+
+
+def _without_memory_if_large(build: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            network = build()
+    except (RuntimeError, NotImplementedError):  # it computes something when it is built
+        return build()
+    return network if sum(p.numel() for p in network.parameters()) > _LARGE else build()
+
+
+def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str, object]:
+    """Return one row of the table."""
+    torch.manual_seed(0)
+    network = _without_memory_if_large(build)
+    parameters = sum(p.numel() for p in network.parameters())
+    start = time.perf_counter()
+    try:
+        whole = network if parameters > _LARGE else copy.deepcopy(network)
+        report = replace_activations(whole, "lpflu", strict=False)
+    except UserError as error:
+        return {"library": library, "network": name, "error": str(error)}
+    seconds = time.perf_counter() - start
+    counts = report.counts()
+    row = {
+        "library": library,
+        "network": name,
+        "million_parameters": round(parameters / 1e6, 1),
+        "places": counts["replaced"] + counts["left"],
+        "replaced": counts["replaced"],
+        "left": counts["left"],
+        "shared": len(report.shared),
+        "kept": counts["kept"],
+        "ema": counts["slopes"].get("ema", 0),
+        "fixed": counts["slopes"].get("fixed", 0),
+        "traced": not report.untraced,
+        "seconds": round(seconds, 2),
+        "remarks": "; ".join(report.remarks()),
+    }
+    if parameters > _LARGE:
+        return row  # its small siblings are run
+    try:
+        verify_swap(copy.deepcopy(network))
+        row["bitwise_equal"] = True
+    except UserError as error:
+        row["bitwise_equal"], row["remarks"] = False, f"{row['remarks']} {error}"
+    for activation in ("relu", "gelu"):
+        row[f"step_{activation}"] = _one_step(copy.deepcopy(network), activation) or "ok"
+    return row
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/swap"))
+    parser.add_argument("--only", default="*", help="shell pattern of `library/network`")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = []
+    for library, name, build in cases():
+        if not fnmatch.fnmatch(f"{library}/{name}", args.only):
+            continue
+        try:
+            rows.append(measure(library, name, build))
+        except Exception as error:  # the table shows which, and goes on
+            rows.append({"library": library, "network": name, "error": f"{type(error).__name__}: {str(error)[:200]}"})
+        print(len(rows), rows[-1], file=sys.stderr, flush=True)
+    table = pd.DataFrame(rows)
+    args.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out / "coverage.csv", index=False)
+    print(
+        table.groupby("library", sort=False)[["places", "replaced", "left", "kept", "ema", "fixed"]].sum().to_string()
+    )
+    print(f"{len(table)} networks, {int((table['left'] > 0).sum())} with places left")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,7 @@ COMMANDS = {
     "study": "run, watch and report a grid of runs",
     "deploy": "export trained runs to ONNX and INT8, score and time the exported networks",
     "activations": "list the activation functions, or draw them",
+    "networks": "list the networks of each kind of task",
     "speed": "measure what a function costs",
     "data": "check that a data set is complete, and say how to get it",
 }

@@ -86,6 +86,7 @@ def replace_activations(
         report.placements.append(
             Placement(place.path, place.old, type(new).__name__, slope, place.block, in_squeeze_excitation)
         )
+        report.originals[place.path] = place.original
         if place.called > 1:
             report.shared[place.path] = place.called
     return report

@@ -19,6 +19,7 @@ from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.networks.initializers import Initializer, initialize
+from lpflu_bench.networks.starting_weights import load_starting_weights
 from lpflu_bench.scores import Score
 from lpflu_bench.seeding import derive_seed, run_seed
 
@@ -43,7 +44,11 @@ class BenchModule(LightningModule, ABC):
         ema_scope: where a slope of the form "ema" stays one: in ``residual`` (dense, shuffle) blocks as in the paper,
             with a fixed slope elsewhere; in ``all`` places; in ``none``.
         squeeze_excitation: whether the ReLU or SiLU inside squeeze-and-excitation is replaced too.
-        initializer: applied to every convolution and linear layer; biases 0, norm scales 1 and shifts 0.
+        initializer: applied to every convolution and linear layer; biases 0, norm scales 1 and shifts 0. ``keep`` leaves
+            the weights as the network's library draws them.
+        init_from: weights that ``fit`` starts from instead (fine-tuning): a checkpoint of this suite, with any function; a
+            ``.safetensors``, ``.pt`` or ``.pth`` file; ``timm/NAME`` or ``torchvision/NAME`` for what they offer to
+            download (:func:`~lpflu_bench.networks.starting_weights.load_starting_weights`). The optimizer is fresh.
         optimizer: a callable from parameters to a torch optimizer. Activations' and norms' parameters get no weight decay.
         schedule: a factor over epochs (:class:`EpochSchedule`), or one of torch's schedulers; stepped with the optimizer.
         channels_last: memory format of network and images.
@@ -58,6 +63,7 @@ class BenchModule(LightningModule, ABC):
         ema_scope: EmaScope = "residual",
         squeeze_excitation: bool = True,
         initializer: Initializer = "xavier_uniform",
+        init_from: str | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         schedule: EpochSchedule | LRSchedulerCallable | None = None,
         channels_last: bool = False,
@@ -72,6 +78,7 @@ class BenchModule(LightningModule, ABC):
         self.schedule = schedule
         self.channels_last = channels_last
         self.compile_network = compile
+        self.init_from = init_from
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(run_seed(), "network"))
             self.network = self.build_network()
@@ -148,10 +155,16 @@ class BenchModule(LightningModule, ABC):
     # --- set-up -------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Check the classes against the data, then apply memory format and compilation."""
+        """Check the classes against the data, load starting weights, then apply memory format and compilation."""
         data_classes = getattr(getattr(self.trainer, "datamodule", None), "num_classes", None)
         if data_classes is not None:
             self.check_classes(int(data_classes))
+        if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
+            anew = load_starting_weights(
+                self.network, self.init_from, [placement.path for placement in self.placement.placements]
+            )
+            if anew and self.trainer.is_global_zero:
+                print(f"weights of {self.init_from}; {', '.join(anew)} start anew", flush=True)
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network:

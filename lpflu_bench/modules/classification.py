@@ -10,7 +10,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.networks.classifiers import build_classifier
+from lpflu_bench.networks.classifiers import NetworkSpec, build_classifier, classifier_name
 from lpflu_bench.scores import Score
 
 Batch = tuple[Tensor, Tensor]
@@ -31,8 +31,9 @@ class ClassificationModule(BenchModule):
     error in percent (15 bins): the mean distance between confidence and accuracy.
 
     Args:
-        network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), or ``resnet8`` ... of
-            this project.
+        network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), one of timm's
+            (``timm/convnext_atto``), ``resnet8`` ... of this project, or a class: ``my_net.py:Net``, or ``{class_path: ...,
+            init_args: {...}}``. ``lpflu-bench networks`` lists the names.
         num_classes: number of classes.
         downsamplings: number of final downsampling stages to keep (the paper: 3, so that 32 x 32 pixels become 4 x 4
             features); null keeps the network as it is.
@@ -41,7 +42,7 @@ class ClassificationModule(BenchModule):
 
     kind: ClassVar[str] = "classification"
 
-    def __init__(self, network: str, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, network: NetworkSpec, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
         self._build = (network, num_classes, downsamplings)
         super().__init__(**kwargs)
 
@@ -58,12 +59,12 @@ class ClassificationModule(BenchModule):
     @property
     def network_name(self) -> str:
         """The classifier's name."""
-        return self._build[0]
+        return classifier_name(self._build[0])
 
     def build_network(self) -> nn.Module:
         """Return the classifier."""
-        name, num_classes, downsamplings = self._build
-        return build_classifier(name, num_classes, downsamplings=downsamplings)
+        network, num_classes, downsamplings = self._build
+        return build_classifier(network, num_classes, downsamplings=downsamplings)
 
     def build_metrics(self) -> MetricCollection:
         """Return top-1 and top-5 accuracy over all images (micro; with fewer than 5 classes top-5 is top-all)."""

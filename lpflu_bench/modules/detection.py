@@ -11,7 +11,7 @@ from torchvision.io import write_png
 from lpflu_bench.data.drawing import draw_predictions
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.box_map import Backend, BoxMAP
-from lpflu_bench.networks.ssdlite import build_ssdlite
+from lpflu_bench.networks.detectors import SSDLITE, build_detector
 from lpflu_bench.scores import Score
 
 Boxes = dict[str, Tensor]
@@ -23,7 +23,7 @@ _SIZES = ("small", "medium", "large")
 
 
 class DetectionModule(BenchModule):
-    """SSDLite320-MobileNetV3-Large trained with SSD's losses and scored by COCO's mean average precision, in percent.
+    """A detector in one stage, SSDLite by default, scored by COCO's mean average precision, in percent.
 
     - ``map``: mean over the classes and the IoU thresholds 0.50, 0.55, ... 0.95; ``map_50``, ``map_75`` at one of them.
       Classes without an object in the test set are left out. Objects marked ``iscrowd`` are neither to be found nor
@@ -37,12 +37,13 @@ class DetectionModule(BenchModule):
     Boxes are scored in the pixels of the original images, as COCO's evaluation has them. Stretching an image's axes
     does not change any IoU, so these scores are the same in the network's pixels.
 
-    The network takes images of the size the data module gives them (the paper and the name: 320); its default boxes are
-    relative to it.
+    The network takes images of the size the data module gives them (the paper and SSDLite's name: 320); an SSD's default
+    boxes are relative to it.
 
     Args:
         num_classes: number of classes, without the background.
-        reduced_tail: whether the backbone's last stage has half the channels (1.62 M instead of 2.97 M feature
+        network: ``ssdlite320_mobilenet_v3_large``, or another that ``lpflu-bench networks`` lists.
+        reduced_tail: SSDLite must be told whether its last stage has half the channels (1.62 M instead of 2.97 M feature
             parameters), which torchvision does silently when no pretrained backbone is loaded.
         per_class: report each class's mAP too.
         backend: what computes mAP: ``faster_coco_eval``, or ``pycocotools`` (the same numbers, slower).
@@ -54,12 +55,13 @@ class DetectionModule(BenchModule):
     def __init__(
         self,
         num_classes: int,
-        reduced_tail: bool,
+        network: str = SSDLITE,
+        reduced_tail: bool | None = None,
         per_class: bool = False,
         backend: Backend = "faster_coco_eval",
         **kwargs: Any,
     ) -> None:
-        self._build = (num_classes, reduced_tail)
+        self._build = (num_classes, network, reduced_tail)
         self._metric_settings: tuple[Backend, bool] = (backend, per_class)
         super().__init__(**kwargs)
 
@@ -80,12 +82,12 @@ class DetectionModule(BenchModule):
     @property
     def network_name(self) -> str:
         """The detector's name."""
-        return "ssdlite320_mobilenet_v3_large"
+        return self._build[1]
 
     def build_network(self) -> nn.Module:
         """Return the detector, with default boxes and box arithmetic in float32 under any precision."""
-        num_classes, reduced_tail = self._build
-        network = build_ssdlite(num_classes + 1, reduced_tail=reduced_tail)
+        num_classes, name, reduced_tail = self._build
+        network = build_detector(name, num_classes + 1, reduced_tail=reduced_tail)
         # torchvision computes default boxes and decodes predictions in the features' type. bfloat16 has 8 bits: at 320
         # pixels that would round every box to 2 pixels.
         network.get_submodule("anchor_generator").register_forward_pre_hook(_default_boxes_in_float32)
@@ -122,7 +124,7 @@ class DetectionModule(BenchModule):
         return self.network(self.to_memory_format(images), targets)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the sum of SSD's box and class losses."""
+        """Return the sum of the detector's box and class losses."""
         images, targets = batch
         losses: dict[str, Tensor] = self(images, targets)
         loss = torch.stack(list(losses.values())).sum()

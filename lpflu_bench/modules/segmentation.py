@@ -13,7 +13,7 @@ from torchvision.io import encode_png, write_file
 from lpflu_bench.data.drawing import draw_masks
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.networks.unet import build_unet
+from lpflu_bench.networks.segmenters import build_segmenter
 from lpflu_bench.scores import Score
 
 Batch = tuple[Tensor, Tensor | Sequence[Tensor]]
@@ -41,7 +41,7 @@ def _class_score(class_name: str) -> str:
 
 
 class SegmentationModule(BenchModule):
-    """A U-Net trained with cross-entropy and scored by mean IoU and pixel accuracy, in percent.
+    """A segmentation network trained with cross-entropy and scored by mean IoU and pixel accuracy, in percent.
 
     Scores come from one confusion matrix over all pixels of the set that are not ignored, at the labels' own
     resolution: logits are resized bilinearly to the label's size, the class is the largest of the resized logits.
@@ -55,6 +55,7 @@ class SegmentationModule(BenchModule):
 
     Args:
         num_classes: number of classes.
+        architecture: of segmentation_models_pytorch: ``unet``, ``fpn``, ``deeplabv3plus``, ``segformer``, ...
         encoder_name: encoder of segmentation_models_pytorch, trained from scratch. The default is plain 3 x 3
             convolutions as in the original U-Net, with batch norm added; ``resnet34`` has residual blocks.
         ignore_index: mask value of pixels that are neither trained on nor scored.
@@ -71,6 +72,7 @@ class SegmentationModule(BenchModule):
     def __init__(
         self,
         num_classes: int,
+        architecture: str = "unet",
         encoder_name: str = "vgg13_bn",
         ignore_index: int = 255,
         other_class: int | None = None,
@@ -79,7 +81,7 @@ class SegmentationModule(BenchModule):
     ) -> None:
         if other_class is not None and not 0 <= other_class < num_classes:
             raise UserError(f"model.other_class is {other_class}: it must be null, or 0 to {num_classes - 1}")
-        self._build = (num_classes, encoder_name)
+        self._build = (num_classes, architecture, encoder_name)
         self._ignore_index = ignore_index
         super().__init__(**kwargs)
         self.other_class = other_class
@@ -105,13 +107,13 @@ class SegmentationModule(BenchModule):
 
     @property
     def network_name(self) -> str:
-        """``unet-`` and the encoder's name."""
-        return f"unet-{self._build[1]}"
+        """The architecture's and the encoder's name."""
+        return "-".join(self._build[1:])
 
     def build_network(self) -> nn.Module:
-        """Return the U-Net."""
-        num_classes, encoder_name = self._build
-        return build_unet(num_classes, encoder_name=encoder_name)
+        """Return the segmentation network."""
+        num_classes, architecture, encoder_name = self._build
+        return build_segmenter(num_classes, architecture=architecture, encoder_name=encoder_name)
 
     def build_metrics(self) -> MulticlassConfusionMatrix:
         """Return the confusion matrix, kept on the device and summed over the ranks."""

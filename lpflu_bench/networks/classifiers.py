@@ -1,5 +1,10 @@
-"""Classifiers by name: torchvision's, and the small residual networks for 32 x 32 images."""
+"""Classifiers by name: torchvision's, timm's, small residual networks for 32 x 32 images, and a class of the user's own."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import timm
 import torchvision
 from torch import nn
 
@@ -7,7 +12,12 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS, CifarResNet
 from lpflu_bench.networks.strides import keep_last_downsamplings
 from lpflu_bench.text import nearest
+from lpflu_bench.user_code import import_object, is_import_path, object_name
 
+NetworkSpec = str | dict[str, Any]
+"""A name; or ``class_path`` (``my_net.py:Net``, ``package.module.Net``) and ``init_args``."""
+
+TIMM = "timm/"
 _EXTRA_ARGUMENTS = {
     # One output, and no initialisation that takes minutes: `initialize` follows.
     "googlenet": {"aux_logits": False, "init_weights": False},
@@ -17,14 +27,38 @@ _EXTRA_ARGUMENTS = {
 
 def list_classifiers() -> list[str]:
     """Return the names that :func:`build_classifier` knows."""
-    return sorted([*CIFAR_RESNETS, *torchvision.models.list_models(module=torchvision.models)])
+    ours = [*CIFAR_RESNETS, *torchvision.models.list_models(module=torchvision.models)]
+    return [*sorted(ours), *(TIMM + name for name in timm.list_models())]
 
 
-def build_classifier(name: str, num_classes: int, *, downsamplings: int | None = None) -> nn.Module:
+def classifier_name(spec: NetworkSpec) -> str:
+    """Return the network's name in records and tables: for a class path, the name of the class."""
+    name = spec if isinstance(spec, str) else str(spec.get("class_path"))
+    return object_name(name) if _is_class(name) else name
+
+
+def check_classifier(spec: NetworkSpec) -> None:
+    """Check the name without building anything.
+
+    Raises:
+        UserError: neither library knows it, or a mapping has other keys.
+    """
+    if isinstance(spec, Mapping):
+        if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
+            what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
+            raise UserError(f"model.network: {what}; a mapping has class_path and, optionally, init_args")
+    elif not _is_class(spec) and spec not in (known := list_classifiers()):
+        also = nearest(TIMM + spec, known) if not nearest(spec, known) else nearest(spec, known)
+        raise UserError(f"model.network: unknown network {spec!r}{also}; `lpflu-bench networks` lists all")
+
+
+def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int | None = None) -> nn.Module:
     """Build an untrained classifier with its own activations; nothing is downloaded.
 
     Args:
-        name: a torchvision classifier (``regnet_y_800mf``), or ``resnet8``, ``resnet20`` ... (:class:`CifarResNet`).
+        spec: a torchvision classifier (``regnet_y_800mf``), ``timm/`` and one of timm's (``timm/convnext_atto``),
+            ``resnet8``, ``resnet20`` ... (:class:`CifarResNet`), or a class: ``my_net.py:Net``, or a mapping with
+            ``class_path`` and ``init_args``. A class whose constructor takes ``num_classes`` gets it.
         num_classes: number of outputs.
         downsamplings: keep only so many of the last spatial downsamplings (:func:`keep_last_downsamplings`): with 3, a
             32 x 32 image reaches the head as 4 x 4. None keeps all.
@@ -33,17 +67,42 @@ def build_classifier(name: str, num_classes: int, *, downsamplings: int | None =
         A module from images [B, 3, H, W] to logits [B, num_classes].
 
     Raises:
-        UserError: unknown name, ``num_classes`` below 1, or downsamplings that the network can't have.
+        UserError: unknown name, ``num_classes`` below 1, downsamplings that the network can't have, or a class that is
+            no ``nn.Module`` or doesn't take the arguments.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
-    if name not in (known := list_classifiers()):
-        raise UserError(f"unknown network {name!r}{nearest(name, known)}; any torchvision classifier will do")
-    if name in CIFAR_RESNETS:
-        network: nn.Module = CifarResNet(CIFAR_RESNETS[name], num_classes)
+    check_classifier(spec)
+    name = spec if isinstance(spec, str) else str(spec["class_path"])
+    if isinstance(spec, Mapping) or _is_class(name):
+        arguments = dict(spec.get("init_args") or {}) if isinstance(spec, Mapping) else {}
+        network = _own_class(name, num_classes, arguments)
+    elif name in CIFAR_RESNETS:
+        network = CifarResNet(CIFAR_RESNETS[name], num_classes)
+    elif name.startswith(TIMM):
+        network = timm.create_model(name.removeprefix(TIMM), num_classes=num_classes)
     else:
         extra = _EXTRA_ARGUMENTS.get(name, {})
         network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **extra)
     if downsamplings is not None:
         keep_last_downsamplings(network, downsamplings, name)
     return network
+
+
+def _is_class(name: str) -> bool:
+    return not name.startswith(TIMM) and is_import_path(name)
+
+
+def _own_class(path: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
+    network_class = import_object(path)
+    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+        raise UserError(f"model.network: {path} is not an nn.Module class")
+    signature = inspect.signature(network_class)
+    takes_anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    if "num_classes" in signature.parameters or takes_anything:
+        arguments.setdefault("num_classes", num_classes)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"model.network: {path} doesn't take these init_args: {error}") from None
+    return network_class(**arguments)

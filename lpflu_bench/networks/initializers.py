@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from lpflu_bench.errors import UserError
 
-Initializer = Literal["xavier_uniform", "xavier_normal", "kaiming_normal", "orthogonal"]
+Initializer = Literal["xavier_uniform", "xavier_normal", "kaiming_normal", "orthogonal", "keep"]
 
 _FILL: dict[str, Callable[..., Any]] = {
     "xavier_uniform": nn.init.xavier_uniform_,
@@ -22,7 +22,7 @@ _FILL: dict[str, Callable[..., Any]] = {
 
 
 def initialize(network: nn.Module, method: Initializer = "xavier_uniform") -> None:
-    """Draw every convolution's and linear layer's weight by ``method``, in place, from torch's generator.
+    """Draw every convolution's and linear layer's weight by ``method``, in place, from torch's generator; "keep" does nothing.
 
     Biases become 0, scales of norms 1 and their shifts 0 (also where a network would start a residual branch at 0), as
     in the paper. Everything else (an activation's parameters, layer scales, position embeddings) stays as it was built.
@@ -31,6 +31,8 @@ def initialize(network: nn.Module, method: Initializer = "xavier_uniform") -> No
     Raises:
         UserError: unknown method.
     """
+    if method == "keep":
+        return
     if method not in _FILL:
         raise UserError(f"unknown initializer {method!r}: choose one of {', '.join(get_args(Initializer))}")
     for module in network.modules():

@@ -11,7 +11,6 @@ from typing import Any
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
 from lpflu_bench.scores import Score
-from lpflu_bench.text import nearest
 from lpflu_bench.training.lightning_cli import BenchCLI
 
 
@@ -68,18 +67,14 @@ class Resolver:
         """
         from lpflu_bench.activations.registry import create_activation
         from lpflu_bench.modules.classification import ClassificationModule
-        from lpflu_bench.networks.classifiers import list_classifiers
+        from lpflu_bench.networks.classifiers import check_classifier
 
         model = config["model"]["init_args"]
         self._once("model.activation", model.get("activation"), create_activation)
         self._once("model.schedule", model.get("schedule"), _build)
         self._once("data", config.get("data"), _build)
         if str(config["model"]["class_path"]).endswith(ClassificationModule.__name__):
-            known = list_classifiers()
-            if model["network"] not in known:
-                raise UserError(
-                    f"model.network: unknown network '{model['network']}'{nearest(model['network'], known)}"
-                )
+            check_classifier(model["network"])
 
     def scores(self, config: Mapping[str, Any]) -> tuple[Score, ...]:
         """Return the scores that a resolved configuration's module reports."""

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 # Short class names in YAML (`class_path: ClassificationModule`) need the classes imported.
 from lpflu_bench.activations.registry import activation_name
+from lpflu_bench.callbacks.blend import Blend
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
 from lpflu_bench.callbacks.diagnostics import Diagnostics
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
@@ -111,6 +112,7 @@ class BenchCLI(HookedCLI):
             )
         parser.add_lightning_class_args(WeightEMA, "weight_ema")
         parser.add_lightning_class_args(Diagnostics, "diagnostics")
+        parser.add_lightning_class_args(Blend, "blend")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that ``sys.argv`` is there too."""
@@ -178,6 +180,7 @@ class BenchCLI(HookedCLI):
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages
         callbacks += [
             self.built("diagnostics"),
+            self.built("blend"),
             FiniteLoss(),
             self.record,
             last_checkpoint(self.run_dir / CHECKPOINTS),
@@ -264,6 +267,8 @@ class BenchCLI(HookedCLI):
             + (f" (slopes: {slopes})" if slopes else "")
             + f", {counts['kept']} gates kept"
         )
+        for remark in module.placement.remarks():
+            self._say(remark)
 
     def _print_scores(self, values: Mapping[str, Any], weights: str) -> None:
         if not self.trainer.is_global_zero:

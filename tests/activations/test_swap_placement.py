@@ -16,7 +16,7 @@ from lpflu_bench.activations.swap.inputs import Inputs, image
 from lpflu_bench.activations.swap.placement import classify
 from lpflu_bench.activations.swap.trace import trace
 from lpflu_bench.networks.classifiers import build_classifier
-from lpflu_bench.networks.ssdlite import build_ssdlite
+from lpflu_bench.networks.detectors import build_ssdlite
 
 RECORDED = pd.read_csv(Path(__file__).parent / "placements.csv", dtype=str)
 """Network -> run lengths of places in the order of execution: r residual, d dense, s shuffle, f feed-forward; e: inside

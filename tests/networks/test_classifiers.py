@@ -5,7 +5,7 @@ from torch import nn
 from lpflu_bench.activations.swap.inputs import image
 from lpflu_bench.activations.swap.trace import run_without_trace
 from lpflu_bench.errors import UserError
-from lpflu_bench.networks.classifiers import build_classifier, list_classifiers
+from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers
 
 
 def feature_sizes(network, image_size):
@@ -92,6 +92,17 @@ def test_torchvisions_names_are_known():
     [
         ("regnet_y_800", 10, None, r"unknown network 'regnet_y_800'.*regnet_y_800mf"),
         ("???", 10, None, "unknown network"),
+        ("convnext_ato", 10, None, r"unknown network 'convnext_ato'.*convnext"),
+        ("timm/convnext_ato", 10, None, r"unknown network .*timm/convnext_atto"),
+        ("no_such_file.py:Net", 10, None, "there is no file .*no_such_file.py"),
+        ("torch.relu", 10, None, "torch.relu is not an nn.Module class"),
+        (
+            {"class_path": "torch.nn.Linear", "init_args": {"n": 1}},
+            10,
+            None,
+            "doesn't take these init_args: missing a required argument: 'in_features'",
+        ),
+        ({"path": "torch.nn.Linear"}, 10, None, "no class_path"),
         ("resnet8", 0, None, "num_classes must be at least 1"),
         ("resnet8", 10, 3, "downsamplings=3: resnet8 has 2"),
         ("resnet8", 10, -1, "downsamplings=-1"),
@@ -111,3 +122,29 @@ def test_networks_with_auxiliary_heads_have_one_output(name):
         network = build_classifier(name, 5)
     assert network.training
     assert run_without_trace(network, image(96)).shape == (2, 5)
+
+
+def test_timms_networks_go_by_their_name():
+    with torch.device("meta"):
+        network = build_classifier("timm/convnext_atto", 5)
+    assert run_without_trace(network, image(32)).shape == (2, 5)
+    assert type(network).__module__.startswith("timm.")
+
+
+NET = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self, num_classes, width=4):
+        layers = nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)
+        super().__init__(*layers)
+"""
+
+
+def test_a_class_of_the_users_own(tmp_path):
+    file = tmp_path / "my_net.py"
+    file.write_text(NET)
+    spec = {"class_path": f"{file}:Net", "init_args": {"width": 6}}
+    network = build_classifier(spec, 5)
+    assert (network[0].out_channels, network[4].out_features) == (6, 5)
+    assert build_classifier(f"{file}:Net", 5)[0].out_channels == 4
+    assert classifier_name(spec) == classifier_name(f"{file}:Net") == "Net"

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from rich.table import Table
+from torch import nn
 
 from lpflu_bench.activations.swap.placement import Block
 
@@ -59,6 +60,8 @@ class PlacementReport:
     untraced: str = ""
     """Why the network couldn't be traced, if so: then only modules known by their class were found."""
     ema_scope: str = "residual"
+    originals: dict[str, nn.Module] = field(default_factory=dict, repr=False)
+    """What was at each replaced place, not in place; not part of the summary."""
 
     @property
     def coverage(self) -> float:

@@ -5,8 +5,9 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
+from lpflu_bench.modules.detection import DetectionModule
+from lpflu_bench.networks.detectors import SSDLITE, build_detector, build_ssdlite
 from lpflu_bench.networks.initializers import initialize
-from lpflu_bench.networks.ssdlite import build_ssdlite
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,29 @@ def test_it_trains_after_the_swap():
 def test_too_few_classes():
     with pytest.raises(UserError, match="background and a class or more, not 1"):
         build_ssdlite(1, reduced_tail=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "reduced_tail", "message"),
+    [
+        ("retinanet", None, r"unknown detector 'retinanet'"),
+        (SSDLITE, None, r"model\.reduced_tail: ssdlite320_mobilenet_v3_large needs it"),
+        ("fcos_resnet50_fpn", True, "has no such choice"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(name, reduced_tail, message):
+    with pytest.raises(UserError, match=message):
+        build_detector(name, 3, reduced_tail=reduced_tail)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ssd300_vgg16", "retinanet_resnet50_fpn", "fcos_resnet50_fpn"])
+def test_other_detectors_train_as_ssdlite_does(name):
+    module = DetectionModule(num_classes=2, network=name, activation="lpflu")
+    assert module.network_name == name
+    target = {"boxes": torch.tensor([[10.0, 10.0, 60.0, 70.0]]), "labels": torch.tensor([2])}
+    losses = module(torch.rand(2, 3, 96, 96), [target, target])
+    sum(losses.values()).backward()
+    predictions = module.eval()(torch.rand(1, 3, 96, 96))
+    assert set(predictions[0]) >= {"boxes", "scores", "labels"}
+    assert module.placement.coverage == 1

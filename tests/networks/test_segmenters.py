@@ -5,7 +5,7 @@ from torch import nn
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.initializers import initialize
-from lpflu_bench.networks.unet import build_unet
+from lpflu_bench.networks.segmenters import build_segmenter
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from lpflu_bench.networks.unet import build_unet
 )
 def test_every_place_is_replaced(encoder_name, encoder, slopes):
     with torch.device("meta"):
-        network = build_unet(4, encoder_name=encoder_name)
+        network = build_segmenter(4, encoder_name=encoder_name)
     report = replace_activations(network, "lpflu")
     assert report.counts() == {"replaced": sum(slopes.values()), "kept": 0, "left": 0, "slopes": slopes}
     assert sum(p.path.startswith("encoder.") for p in report.placements) == encoder
@@ -22,7 +22,7 @@ def test_every_place_is_replaced(encoder_name, encoder, slopes):
 
 
 def test_logits_at_the_size_of_the_image():
-    network = build_unet(4, encoder_name="resnet18").eval()
+    network = build_segmenter(4, encoder_name="resnet18").eval()
     initialize(network)
     logits = network(torch.rand(1, 3, 64, 96))
     assert logits.shape == (1, 4, 64, 96)
@@ -31,7 +31,7 @@ def test_logits_at_the_size_of_the_image():
 
 def test_default_is_two_plain_convolutions_at_each_resolution():
     with torch.device("meta"):
-        network = build_unet(2)
+        network = build_segmenter(2)
     layers = [m for m in network.encoder.features if isinstance(m, (nn.Conv2d, nn.MaxPool2d))]
     kinds = "".join("c" if isinstance(layer, nn.Conv2d) else "p" for layer in layers)
     assert kinds == "ccp" * 5
@@ -47,5 +47,27 @@ def test_default_is_two_plain_convolutions_at_each_resolution():
 )
 def test_what_cannot_be_built_is_one_line(encoder_name, num_classes, message):
     with pytest.raises(UserError, match=message) as caught:
-        build_unet(num_classes, encoder_name=encoder_name)
+        build_segmenter(num_classes, encoder_name=encoder_name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder_name"), [("fpn", "resnet18"), ("segformer", "mit_b0"), ("deeplabv3plus", "resnet18")]
+)
+def test_other_architectures(architecture, encoder_name):
+    network = build_segmenter(3, architecture=architecture, encoder_name=encoder_name)
+    report = replace_activations(network, "lpflu")
+    assert report.coverage == 1
+    assert report.counts()["slopes"]["ema"] > 0
+    # The decoder's parts across scales are no blocks.
+    assert {p.block for p in report.placements if p.path.startswith("decoder.") and "block" in p.path} <= {
+        "feed-forward"
+    }
+
+
+def test_an_architecture_that_does_not_go_with_an_encoder_is_one_line():
+    with pytest.raises(UserError, match=r"deeplabv3 can't be built on vgg13_bn: ") as caught:
+        build_segmenter(3, architecture="deeplabv3", encoder_name="vgg13_bn")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"unknown architecture 'unett'.*unet"):
+        build_segmenter(3, architecture="unett")

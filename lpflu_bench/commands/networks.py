@@ -1,0 +1,47 @@
+"""``lpflu-bench networks``: the names of the networks of each kind of task."""
+
+import argparse
+import fnmatch
+
+from lpflu_bench.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "pattern", nargs="?", help="shell pattern of names, e.g. '*convnext*' (default: all but timm's)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the names that match, with the option that takes them.
+
+    Raises:
+        UserError: None does.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from lpflu_bench.networks.classifiers import TIMM, list_classifiers
+    from lpflu_bench.networks.detectors import DETECTORS
+    from lpflu_bench.networks.segmenters import list_architectures, list_encoders
+
+    classifiers = list_classifiers()
+    if args.pattern is None:
+        classifiers = [name for name in classifiers if not name.startswith(TIMM)] + [f"{TIMM}NAME"]
+    table = Table("kind", "option", "names", show_lines=True)
+    for kind, option, names in (
+        ("classification", "--model.network", classifiers),
+        ("detection", "--model.network", list(DETECTORS)),
+        ("segmentation", "--model.architecture", list_architectures()),
+        ("segmentation", "--model.encoder_name", [*list_encoders(), "tu-NAME"]),
+    ):
+        if matching := fnmatch.filter(names, args.pattern or "*"):
+            table.add_row(kind, option, " ".join(matching))
+    if not table.row_count:
+        raise UserError(f"no network matches {args.pattern!r}; `lpflu-bench networks '*{args.pattern.strip('*')}*'`?")
+    console = Console(highlight=False)
+    console.print(table)
+    if args.pattern is None:
+        console.print("timm/NAME: see `lpflu-bench networks 'timm/*vit*'`; your own: my_net.py:Net", markup=False)
+    return 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lpflu_bench.activations.registry import list_activations as list_activations
     from lpflu_bench.activations.registry import register_activation as register_activation
     from lpflu_bench.activations.replace import replace_activations as replace_activations
+    from lpflu_bench.activations.timm import register_with_timm as register_with_timm
     from lpflu_bench.callbacks.slope_ema import SlopeEMA as SlopeEMA
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _LAZY_EXPORTS = {
     "create_activation": "activations.registry",
     "list_activations": "activations.registry",
     "register_activation": "activations.registry",
+    "register_with_timm": "activations.timm",
     "replace_activations": "activations.replace",
 }
 

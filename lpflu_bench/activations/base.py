@@ -95,6 +95,11 @@ class Activation(nn.Module):
                 shown.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}")
         return ", ".join([*shown, *(["inplace=True"] if self.inplace else [])])
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` takes in this module's place: its trace, in the mode it is in now."""
+        channels = getattr(self, "num_parameters", 1)
+        return torch.jit.trace(self, torch.zeros(1, channels, 1, 1), check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         def at_least_float32(tensor: Tensor) -> Tensor:
             moved = fn(tensor)

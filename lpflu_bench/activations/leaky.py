@@ -79,6 +79,8 @@ class Leaky(Activation):
         if not 0 < new_sample_weight <= 1:
             raise ValueError(f"new_sample_weight must be in (0, 1], got {new_sample_weight}")
         self.smooth = smooth if isinstance(smooth, nn.Module) else create_activation(smooth)
+        if "device" in options or "dtype" in options:
+            self.smooth.to(device=self._device, dtype=self._dtype)
         self.slope_mode = slope
         self.value = value
         self.lower = lower
@@ -124,9 +126,11 @@ class Leaky(Activation):
 
     def extra_repr(self) -> str:
         """Show the slope's form, and in it what it uses."""
-        if self.slope_mode != "ema":
-            return f"slope={self.slope_mode!r}, value={self.value:g}"
-        return f"slope='ema', lower={self.lower:g}, upper={self.upper:g}, new_sample_weight={self.new_sample_weight:g}"
+        shown = f"slope={self.slope_mode!r}, value={self.value:g}"
+        if self.slope_mode == "ema":
+            shown = f"slope='ema', lower={self.lower:g}, upper={self.upper:g}"
+            shown += f", new_sample_weight={self.new_sample_weight:g}"
+        return shown + (", inplace=True" if self.inplace else "")
 
 
 class LPFLU(Leaky):

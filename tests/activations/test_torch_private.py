@@ -37,4 +37,4 @@ def test_no_other_module_of_the_activations_uses_private_names():
     folder = Path(lpflu_bench.__file__).parent / "activations"
     private = re.compile(r"\btorch\._\w+|\bforward_ad\._\w+|from torch\._\w+")
     users = {file.name for file in folder.rglob("*.py") if private.search(file.read_text())}
-    assert users <= {"torch_private.py", "trace.py"}  # the second names its own in its test
+    assert users <= {"torch_private.py", "trace.py"}

@@ -12,6 +12,10 @@ tensor([-1.0025, 99.9975])
 tensor([-0.2500, -0.5000])
 """
 
+from lpflu_bench.activations.functions.adaptive import acon_c as acon_c
+from lpflu_bench.activations.functions.adaptive import berlu as berlu
+from lpflu_bench.activations.functions.adaptive import snake as snake
+from lpflu_bench.activations.functions.adaptive import xielu as xielu
 from lpflu_bench.activations.functions.double_exponential import gish as gish
 from lpflu_bench.activations.functions.double_exponential import mish as mish
 from lpflu_bench.activations.functions.exponential import celu as celu
@@ -38,6 +42,13 @@ from lpflu_bench.activations.functions.pflu import fpflu as fpflu
 from lpflu_bench.activations.functions.pflu import lpflu as lpflu
 from lpflu_bench.activations.functions.pflu import pflu as pflu
 from lpflu_bench.activations.functions.rational import pau as pau
+from lpflu_bench.activations.functions.recent_gates import golu as golu
+from lpflu_bench.activations.functions.recent_gates import phish as phish
+from lpflu_bench.activations.functions.recent_gates import serf as serf
+from lpflu_bench.activations.functions.recent_gates import telu as telu
+from lpflu_bench.activations.functions.recent_gates import xatlu as xatlu
+from lpflu_bench.activations.functions.recent_gates import xgelu as xgelu
+from lpflu_bench.activations.functions.recent_gates import xsilu as xsilu
 from lpflu_bench.activations.functions.rectified import hardswish as hardswish
 from lpflu_bench.activations.functions.rectified import leaky_relu as leaky_relu
 from lpflu_bench.activations.functions.rectified import prelu as prelu

@@ -9,6 +9,10 @@ torch.Size([2, 8])
 tensor([-0.3034,  0.0000,  0.8651])
 """
 
+from lpflu_bench.activations.functions.adaptive import XIELU as XIELU
+from lpflu_bench.activations.functions.adaptive import AconC as AconC
+from lpflu_bench.activations.functions.adaptive import BerLU as BerLU
+from lpflu_bench.activations.functions.adaptive import Snake as Snake
 from lpflu_bench.activations.functions.double_exponential import Gish as Gish
 from lpflu_bench.activations.functions.double_exponential import Mish as Mish
 from lpflu_bench.activations.functions.exponential import CELU as CELU
@@ -23,6 +27,9 @@ from lpflu_bench.activations.functions.exponential import SELU as SELU
 from lpflu_bench.activations.functions.exponential import Sigmoid as Sigmoid
 from lpflu_bench.activations.functions.exponential import Softplus as Softplus
 from lpflu_bench.activations.functions.exponential import Tanh as Tanh
+from lpflu_bench.activations.functions.gated_units import GEGLU as GEGLU
+from lpflu_bench.activations.functions.gated_units import ReGLU as ReGLU
+from lpflu_bench.activations.functions.gated_units import SwiGLU as SwiGLU
 from lpflu_bench.activations.functions.gaussian import GELU as GELU
 from lpflu_bench.activations.functions.gaussian import SAU as SAU
 from lpflu_bench.activations.functions.gaussian import SMU as SMU
@@ -34,6 +41,13 @@ from lpflu_bench.activations.functions.logistic import Swish as Swish
 from lpflu_bench.activations.functions.pflu import FPFLU as FPFLU
 from lpflu_bench.activations.functions.pflu import PFLU as PFLU
 from lpflu_bench.activations.functions.rational import PAU as PAU
+from lpflu_bench.activations.functions.recent_gates import XATLU as XATLU
+from lpflu_bench.activations.functions.recent_gates import XGELU as XGELU
+from lpflu_bench.activations.functions.recent_gates import GoLU as GoLU
+from lpflu_bench.activations.functions.recent_gates import Phish as Phish
+from lpflu_bench.activations.functions.recent_gates import Serf as Serf
+from lpflu_bench.activations.functions.recent_gates import TeLU as TeLU
+from lpflu_bench.activations.functions.recent_gates import XSiLU as XSiLU
 from lpflu_bench.activations.functions.rectified import Hardswish as Hardswish
 from lpflu_bench.activations.functions.rectified import LeakyReLU as LeakyReLU
 from lpflu_bench.activations.functions.rectified import PReLU as PReLU

@@ -2,7 +2,7 @@
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Entry:
         trained: Which parameters train and their shape; empty if none does.
         source: Paper or documentation.
         train_eval: What differs between training and evaluation; empty if nothing does.
+        group: "paper" if the LPFLU paper names it, "recent" if not.
         smooth_relu: Differentiable, 0 towards minus infinity and linear towards plus infinity: an S for Leaky(S).
     """
 
@@ -27,6 +28,7 @@ class Entry:
     parameters: str = ""
     trained: str = ""
     train_eval: str = ""
+    group: Literal["paper", "recent"] = "paper"
     smooth_relu: bool = False
 
     def load(self) -> type[Any]:
@@ -232,5 +234,132 @@ ENTRIES: dict[str, Entry] = {
             'a, with slope="trainable": one per layer',
             'slope="ema": training: a ~ U(lower, upper) for each step and layer; evaluation: the average of the drawn',
         ),
+        Entry("relu6", f"{_FUNCTIONS}.rectified:ReLU6", "min(max(x, 0), 6)", "Krizhevsky 2010", group="recent"),
+        Entry("squared_relu", f"{_FUNCTIONS}.rectified:SquaredReLU", "max(x, 0)^2", "So et al. 2021", group="recent"),
+        Entry(
+            "star_relu",
+            f"{_FUNCTIONS}.rectified:StarReLU",
+            "s max(x, 0)^2 + b",
+            "Yu et al. 2022",
+            "scale=0.8944, bias=-0.4472",
+            "s, b: one per layer",
+            group="recent",
+        ),
+        Entry(
+            "celu",
+            f"{_FUNCTIONS}.exponential:CELU",
+            "x > 0: x; else alpha (exp(x/alpha) - 1)",
+            "Barron 2017",
+            "alpha=1",
+            group="recent",
+        ),
+        Entry(
+            "softplus",
+            f"{_FUNCTIONS}.exponential:Softplus",
+            "ln(1 + exp(beta x))/beta",
+            "Dugas et al. 2000",
+            "beta=1, threshold=20",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "golu",
+            f"{_FUNCTIONS}.recent_gates:GoLU",
+            "x exp(-exp(-x))",
+            "Das et al. 2025",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "telu",
+            f"{_FUNCTIONS}.recent_gates:TeLU",
+            "x tanh(exp(x))",
+            "Fernandez and Mali 2024",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "serf",
+            f"{_FUNCTIONS}.recent_gates:Serf",
+            "x erf(ln(1 + exp(x)))",
+            "Nag et al. 2021",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "phish",
+            f"{_FUNCTIONS}.recent_gates:Phish",
+            "x tanh(x Phi(x))",
+            "Naveen 2022",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "xatlu",
+            f"{_FUNCTIONS}.recent_gates:XATLU",
+            "x ((1 + 2 alpha)(arctan(x)/pi + 1/2) - alpha)",
+            "Huang 2024",
+            "alpha=0",
+            "alpha: one per layer",
+            group="recent",
+        ),
+        Entry(
+            "xgelu",
+            f"{_FUNCTIONS}.recent_gates:XGELU",
+            "x ((1 + 2 alpha) Phi(x) - alpha)",
+            "Huang 2024",
+            "alpha=0",
+            "alpha: one per layer",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "xsilu",
+            f"{_FUNCTIONS}.recent_gates:XSiLU",
+            "x ((1 + 2 alpha) s(x) - alpha)",
+            "Huang 2024",
+            "alpha=0",
+            "alpha: one per layer",
+            group="recent",
+            smooth_relu=True,
+        ),
+        Entry(
+            "xielu",
+            f"{_FUNCTIONS}.adaptive:XIELU",
+            "x > 0: p x^2 + beta x; else n (exp(x) - 1 - x) + beta x",
+            "Huang and Schlag 2024",
+            "alpha_p=0.8, alpha_n=0.8, beta=0.5",
+            "p, n: one per layer",
+            group="recent",
+        ),
+        Entry(
+            "acon_c",
+            f"{_FUNCTIONS}.adaptive:AconC",
+            "(p1 - p2) x s(beta (p1 - p2) x) + p2 x",
+            "Ma et al. 2021",
+            "p1=1, p2=0, beta=1, num_parameters=1",
+            f"p1, p2, beta: {_PER_LAYER_OR_CHANNEL}",
+            group="recent",
+        ),
+        Entry(
+            "snake",
+            f"{_FUNCTIONS}.adaptive:Snake",
+            "x + sin^2(a x)/a",
+            "Ziyin et al. 2020",
+            "a=1, num_parameters=1",
+            f"a: {_PER_LAYER_OR_CHANNEL}",
+            group="recent",
+        ),
+        Entry(
+            "berlu",
+            f"{_FUNCTIONS}.adaptive:BerLU",
+            "Leaky ReLU, a parabola in [-epsilon, epsilon]",
+            "Zhang et al. 2026",
+            "alpha=0.01, epsilon=1",
+            group="recent",
+        ),
     )
 }
+
+COMPARED = ("relu", "mish", "pflu", "smu", "gish", "lpflu")
+"""The six that the LPFLU paper compares."""

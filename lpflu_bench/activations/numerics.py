@@ -46,6 +46,11 @@ def magnitude(x: Tensor) -> Tensor:
     return torch.where(x < 0, -x, x)
 
 
+def softplus(x: Tensor) -> Tensor:
+    """ln(1 + exp(x)); the two terms are differentiated on the same side at 0."""
+    return torch.where(x < 0, 0.0, x) + torch.log1p(torch.exp(-magnitude(x)))
+
+
 def upper_tail(z: Tensor) -> Tensor:
     """The probability of a standard normal variable above z."""
     return torch.erfc(z * math.sqrt(0.5)) / 2

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lpflu_bench.activations.catalogue import ENTRIES
+from lpflu_bench.activations.catalogue import COMPARED, ENTRIES
 from lpflu_bench.activations.registry import describe_source, list_activations
 from lpflu_bench.errors import UserError
 
@@ -33,17 +33,18 @@ def run(args: argparse.Namespace) -> int:
     names = list_activations(args.pattern)
     if not names:
         raise UserError(f"no activation function matches {args.pattern!r}; `lpflu-bench activations` lists all")
-    table = Table("name", "formula", "parameters", "train / eval")
-    for name in names:
-        if name in ENTRIES:
-            entry = ENTRIES[name]
-            trained = f"trained: {entry.trained}" if entry.trained else ""
-            parameters = "\n".join(filter(None, [entry.parameters, trained])) or "none"
-            table.add_row(name, entry.formula, parameters, entry.train_eval or "same")
-        else:
-            table.add_row(name, describe_source(name), "", "")
     console = Console(markup=False, highlight=False)
-    console.print(table)
+    for title, members in _groups(names).items():
+        table = Table("name", "formula", "parameters", "train / eval", "source", title=title, title_justify="left")
+        for name in members:
+            if name in ENTRIES:
+                entry = ENTRIES[name]
+                trained = f"trained: {entry.trained}" if entry.trained else ""
+                parameters = "\n".join(filter(None, [entry.parameters, trained])) or "none"
+                table.add_row(name, entry.formula, parameters, entry.train_eval or "same", entry.source)
+            else:
+                table.add_row(name, describe_source(name), "", "", "")
+        console.print(table)
     smooth = [name for name in names if name in ENTRIES and ENTRIES[name].smooth_relu]
     if smooth:
         console.print(
@@ -51,6 +52,23 @@ def run(args: argparse.Namespace) -> int:
             "s is the logistic sigmoid, Phi and phi the standard normal distribution and density.",
         )
     return 0
+
+
+def _groups(names: list[str]) -> dict[str, list[str]]:
+    """The names under a title for each group that has one."""
+    groups: dict[str, list[str]] = {
+        "Compared in the LPFLU paper": [name for name in COMPARED if name in names],
+        "Also named in the LPFLU paper": [],
+        "Recent and other functions": [],
+        "Not built in": [],
+    }
+    for name in names:
+        if name not in ENTRIES:
+            groups["Not built in"].append(name)
+        elif name not in COMPARED:
+            paper = ENTRIES[name].group == "paper"
+            groups["Also named in the LPFLU paper" if paper else "Recent and other functions"].append(name)
+    return {title: members for title, members in groups.items() if members}
 
 
 def _plot(pattern: str, file: Path) -> int:

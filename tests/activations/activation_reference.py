@@ -1,5 +1,6 @@
 """The formulas as the papers print them, in mpmath, and the cases that the tests run over."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,23 @@ def _smu(x: Any, al: Any, mu: Any) -> Any:
 
 def _smu1(x: Any, al: Any, mu: Any) -> Any:
     return ((1 + al) * x + mp.sqrt(((1 - al) * x) ** 2 + mu**2)) / 2
+
+
+def _inverse_softplus(value: float) -> float:
+    return math.log(math.expm1(value))
+
+
+def _xielu(x: Any, raw_p: Any, raw_n: Any, be: Any) -> Any:
+    p, n = mp.log1p(mp.exp(raw_p)), be + mp.log1p(mp.exp(raw_n))
+    return p * x * x + be * x if x > 0 else n * (mp.expm1(x) - x) + be * x
+
+
+def _berlu(x: Any, al: Any, eps: Any) -> Any:
+    """Bernstein's polynomial of degree 2 of Leaky ReLU, from its values at -eps, 0 and eps."""
+    if abs(x) >= eps:
+        return x if x > 0 else al * x
+    t = (x + eps) / (2 * eps)
+    return -al * eps * (1 - t) ** 2 + 0 * 2 * t * (1 - t) + eps * t**2
 
 
 # name -> (the reference, the parameters of both; the first set is the default)
@@ -102,6 +120,25 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[float, ...]]]] = {
     "sau": (_sau, [(0.15, 20000.0), (0.25, 1.0)]),
     "smu": (_smu, [(0.2, 1.0), (0.01, 2.5), (0.25, 1e6), (0.2, -1.0)]),
     "smu1": (_smu1, [(0.01, 4.332461424154261e-9), (0.25, 1.0), (0.25, -0.5)]),
+    "relu6": (lambda x: min(max(x, mpf(0)), mpf(6)), [()]),
+    "squared_relu": (_branches(lambda x: 0 * x, lambda x: x * x), [()]),
+    "star_relu": (_branches(lambda x, s, b: b + 0 * x, lambda x, s, b: s * x * x + b), [(0.8944, -0.4472)]),
+    "celu": (_branches(lambda x, al: al * mp.expm1(x / al)), [(1.0,), (0.5,)]),
+    "softplus": (lambda x, be, _: mp.log1p(mp.exp(be * x)) / be, [(1.0, 20.0), (2.0, 20.0)]),
+    "golu": (_gate(lambda x: mp.exp(-mp.exp(-x)) if x > -100 else mpf(0)), [()]),
+    "telu": (_gate(lambda x: mp.tanh(mp.exp(min(x, mpf(50))))), [()]),
+    "serf": (_gate(lambda x: mp.erf(mp.log1p(mp.exp(x)))), [()]),
+    "phish": (_gate(lambda x: mp.tanh(x * mp.ncdf(x))), [()]),
+    "xatlu": (lambda x, al: x * ((1 + 2 * al) * (mp.atan(x) / mp.pi + mpf(1) / 2) - al), [(0.0,), (0.2,)]),
+    "xgelu": (lambda x, al: x * ((1 + 2 * al) * mp.ncdf(x) - al), [(0.0,), (0.2,)]),
+    "xsilu": (lambda x, al: x * ((1 + 2 * al) * _sigmoid(x) - al), [(0.0,), (0.2,)]),
+    "xielu": (_xielu, [(_inverse_softplus(0.8), _inverse_softplus(0.3), 0.5), (0.1, -0.4, 0.3)]),
+    "acon_c": (
+        lambda x, p, q, be: (p - q) * x * _sigmoid(be * (p - q) * x) + q * x,
+        [(1.0, 0.0, 1.0), (1.2, 0.3, 2.0), (-0.8, 0.4, 0.7)],
+    ),
+    "snake": (lambda x, a: x + mp.sin(a * x) ** 2 / a, [(1.0,), (0.3,)]),
+    "berlu": (_berlu, [(0.01, 1.0), (0.2, 0.4)]),
     "lpflu": (lambda x, a: (1 - a) * _pflu(x) + a * x, [(0.01,), (0.0,), (0.4,)]),
 }
 

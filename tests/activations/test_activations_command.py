@@ -34,18 +34,18 @@ def test_public_names_are_importable():
 
 
 def test_table_has_every_function(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "400")
     assert main(["activations"]) == 0
     text = capsys.readouterr().out
     for name, entry in ENTRIES.items():
         assert f" {name} " in text
-        assert entry.formula in text
+        assert entry.source in text
     assert "trained: mu: one per layer" in text
     assert "leaky_<name>" in text
 
 
 def test_table_takes_a_pattern_and_shows_registered_names(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setattr(registry, "_registered", {"my_elu": test_public_names_are_importable})
     assert main(["activations", "*elu"]) == 0
     text = capsys.readouterr().out

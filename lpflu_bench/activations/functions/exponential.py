@@ -376,7 +376,7 @@ class Tanh(Activation):
 @pointwise(native=F.softplus)
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Softplus: ln(1 + exp(beta x)) / beta."""
-    return positive_part(x) + torch.log1p(torch.exp(-numerics.magnitude(beta * x))) / beta
+    return numerics.softplus(beta * x) / beta
 
 
 class Softplus(Activation):

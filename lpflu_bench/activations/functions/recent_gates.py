@@ -1,0 +1,213 @@
+"""Smooth gates of recent years: x times a gate, plain (GoLU, TeLU, Serf, Phish) or with an expanded range (xATLU...)."""
+
+import math
+from typing import Unpack
+
+import torch
+from torch import Tensor
+
+from lpflu_bench.activations import numerics
+from lpflu_bench.activations.base import Activation, Options
+from lpflu_bench.activations.formula import Parameter
+from lpflu_bench.activations.numerics import (
+    FAR,
+    at_least,
+    at_most,
+    between,
+    gated,
+    softplus,
+    upper_tail,
+)
+from lpflu_bench.activations.pointwise import pointwise
+
+
+def _golu_kernel(x: Tensor) -> Tensor:
+    return at_least(x, -FAR) * torch.exp(-torch.exp(-at_least(x, -10.0)))
+
+
+def _golu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    near = between(x, -10.0, 80.0)
+    t = torch.exp(-near)
+    return (torch.exp(-t) * (1 + near * t),)
+
+
+@pointwise(kernel=_golu_kernel, derivatives=_golu_derivatives)
+def golu(x: Tensor) -> Tensor:
+    """GoLU: x exp(-exp(-x))."""
+    # exp(-exp(10)) is below the smallest float64, so nothing is lost; without it the gradient is 0 times infinity.
+    return gated(x, lambda near: torch.exp(-torch.exp(-at_least(near, -10.0))))
+
+
+class GoLU(Activation):
+    """GoLU (Gompertz linear unit): x exp(-exp(-x)).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 1/e at 0.
+    Source: Das et al., "Gompertz Linear Units: Leveraging Asymmetry for Enhanced Learning Dynamics", arXiv 2502.03654.
+    """
+
+    function = golu
+
+
+def _telu_gate(t: Tensor) -> tuple[Tensor, Tensor]:
+    """tanh(t) and its derivative, for t >= 0."""
+    m = numerics.expm1(-2 * t)
+    inverse = 1 / (2 + m)
+    return -m * inverse, 4 * (1 + m) * inverse * inverse
+
+
+def _telu_kernel(x: Tensor) -> Tensor:
+    return at_least(x, -FAR) * _telu_gate(torch.exp(at_most(x, 10.0)))[0]
+
+
+def _telu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    near = between(x, -100.0, 10.0)
+    t = torch.exp(near)
+    gate, slope = _telu_gate(t)
+    return (gate + near * t * slope,)
+
+
+@pointwise(kernel=_telu_kernel, derivatives=_telu_derivatives)
+def telu(x: Tensor) -> Tensor:
+    """TeLU: x tanh(exp(x))."""
+    return gated(x, lambda near: torch.tanh(torch.exp(at_most(near, 10.0))))
+
+
+class TeLU(Activation):
+    """TeLU (hyperbolic tangent exponential linear unit): x tanh(exp(x)).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative tanh 1 at 0.
+    Source: Fernandez and Mali, "TeLU Activation Function for Fast and Stable Deep Learning", arXiv 2412.20269.
+    """
+
+    function = telu
+
+
+def _serf_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    near = between(x, -100.0, 30.0)
+    s = softplus(near)
+    return (torch.erf(s) + near * (2 / math.sqrt(math.pi)) * torch.exp(-s * s) * torch.sigmoid(near),)
+
+
+@pointwise(derivatives=_serf_derivatives)
+def serf(x: Tensor) -> Tensor:
+    """Serf: x erf(ln(1 + exp(x)))."""
+    return gated(x, lambda near: torch.erf(softplus(near)))
+
+
+class Serf(Activation):
+    """Serf (log-softplus error activation function): x erf(ln(1 + exp(x))).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative erf(ln 2) at 0.
+    Source: Nag et al., "SERF: Towards Better Training of Deep Neural Networks Using Log-Softplus ERror Activation
+    Function", arXiv 2108.09598.
+    """
+
+    function = serf
+
+
+def _phish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
+    near = between(x, -20.0, 20.0)
+    cdf = upper_tail(-near)
+    gate = torch.tanh(near * cdf)
+    slope = cdf + near * torch.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
+    return (gate + near * (1 - gate * gate) * slope,)
+
+
+@pointwise(derivatives=_phish_derivatives)
+def phish(x: Tensor) -> Tensor:
+    """Phish: x tanh(GELU(x))."""
+    return gated(x, lambda near: torch.tanh(near * upper_tail(-near)))
+
+
+class Phish(Activation):
+    """Phish: x tanh(GELU(x)).
+
+    No parameters; the same in training and evaluation.
+    Limits: 0 towards minus infinity, from above, slope 1 towards plus infinity; derivative 0 at 0.
+    Source: Naveen, "Phish: A Novel Hyper-Optimizable Activation Function", TechRxiv 17283824, 2022.
+    """
+
+    function = phish
+
+
+def _arctan_gate(x: Tensor) -> Tensor:
+    """arctan(x)/pi + 1/2, without cancellation on the negative side."""
+    below = x < -1
+    far = torch.where(below, x, -1.0)
+    return torch.where(below, torch.atan(-1 / far) / math.pi, torch.atan(torch.where(below, 0.0, x)) / math.pi + 0.5)
+
+
+class _ExpandedGate(Activation):
+    """What the three have in common: one alpha for the layer, which trains."""
+
+    def __init__(self, alpha: float = 0.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.train_parameters(alpha=alpha)
+
+
+@pointwise()
+def xatlu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
+    """xATLU: x ((1 + 2 alpha) (arctan(x)/pi + 1/2) - alpha)."""
+    return (1 + 2 * alpha) * gated(x, _arctan_gate) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+
+
+class XATLU(_ExpandedGate):
+    """xATLU (expanded arctan linear unit): x ((1 + 2 alpha) (arctan(x)/pi + 1/2) - alpha).
+
+    Args:
+        alpha: Initial alpha, by which the gate reaches beyond 0 and 1. 0 is UNCONFIRMED.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha`` [1], unconstrained. The same in training and evaluation.
+    Limits: slope -alpha towards minus infinity (for alpha = 0 the value -1/pi), 1 + alpha towards plus infinity;
+    derivative 1/2 at 0.
+    Source: Huang, "Expanded Gating Ranges Improve Activation Functions", arXiv 2405.20768 (read as an abstract; that the
+    gate is scaled by 1 + 2 alpha and shifted by alpha is UNCONFIRMED).
+    """
+
+    function = xatlu
+
+
+@pointwise()
+def xgelu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
+    """xGELU: x ((1 + 2 alpha) Phi(x) - alpha)."""
+    return (1 + 2 * alpha) * gated(x, lambda near: upper_tail(-near)) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+
+
+class XGELU(_ExpandedGate):
+    """xGELU (expanded GELU): x ((1 + 2 alpha) Phi(x) - alpha).
+
+    Args:
+        alpha: Initial alpha, by which the gate reaches beyond 0 and 1. 0, where it is GELU, is UNCONFIRMED.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha`` [1], unconstrained. The same in training and evaluation.
+    Limits: slope -alpha towards minus infinity, 1 + alpha towards plus infinity; derivative 1/2 at 0.
+    Source: as for xATLU (the form of the expansion is UNCONFIRMED).
+    """
+
+    function = xgelu
+
+
+@pointwise()
+def xsilu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
+    """xSiLU: x ((1 + 2 alpha) sigmoid(x) - alpha)."""
+    return (1 + 2 * alpha) * gated(x, torch.sigmoid) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+
+
+class XSiLU(_ExpandedGate):
+    """xSiLU (expanded SiLU): x ((1 + 2 alpha) sigmoid(x) - alpha).
+
+    Args:
+        alpha: Initial alpha, by which the gate reaches beyond 0 and 1. 0, where it is SiLU, is UNCONFIRMED.
+        options: See :class:`~lpflu_bench.activations.base.Options`.
+
+    Trained: ``alpha`` [1], unconstrained. The same in training and evaluation.
+    Limits: slope -alpha towards minus infinity, 1 + alpha towards plus infinity; derivative 1/2 at 0.
+    Source: as for xATLU (the form of the expansion is UNCONFIRMED).
+    """
+
+    function = xsilu

@@ -1,11 +1,15 @@
-"""Where a run ran: versions, commit, device. Torch is imported by the caller before anything here needs it."""
+"""Where a run ran: versions and device, and which sources were imported. Torch is imported by the caller."""
 
+import functools
+import hashlib
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+_PACKAGE = Path(__file__).resolve().parent
 _PACKAGES = (
     "lpflu-bench",
     "torch",
@@ -18,10 +22,27 @@ _PACKAGES = (
     "pycocotools",
     "numpy",
 )
+MODIFIED = "modified"
 
 
-def _git(*arguments: str) -> str | None:
-    folder = Path(__file__).resolve().parent
+def file_hash(path: Path) -> str:
+    """Return 32 hex digits of a file's content."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def source_hash(package: Path) -> str:
+    """Return 32 hex digits of all Python sources below a folder and their relative paths."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).as_posix()):
+        digest.update(f"{path.relative_to(package).as_posix()} {file_hash(path)}\n".encode())
+    return digest.hexdigest()
+
+
+IMPORTED = source_hash(_PACKAGE)
+"""Hash of this package's sources as they were when this process imported them: the files may change under it."""
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -29,12 +50,28 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def commit() -> tuple[str | None, bool | None]:
-    """Return the commit this package runs from and whether the tree differs from it; (None, None) when installed."""
-    top = _git("rev-parse", "--show-toplevel")
-    if top is None or Path(top) != Path(__file__).resolve().parent.parent:
-        return None, None  # an installed package, or one that lies inside somebody else's repository
-    return _git("rev-parse", "HEAD"), bool(_git("status", "--porcelain", "--untracked-files=no", "--", "lpflu_bench"))
+def commit(package: Path, imported: str) -> str | None:
+    """Return the commit whose sources were imported.
+
+    Args:
+        package: the package's folder.
+        imported: hash of what was imported from it (:func:`source_hash`).
+
+    Returns:
+        The commit of a checkout in which the package is as committed and as imported, :data:`MODIFIED` if it is not,
+        None if the folder is no checkout of its own: an installed package, or one inside another repository.
+    """
+    top = _git(package, "rev-parse", "--show-toplevel")
+    if top is None or Path(top) != package.parent:
+        return None
+    changed = _git(package, "status", "--porcelain", "--untracked-files=all", "--", str(package))
+    return _git(package, "rev-parse", "HEAD") if changed == "" and source_hash(package) == imported else MODIFIED
+
+
+@functools.cache
+def imported_commit() -> str | None:
+    """Return the commit that this process has imported the package from (:func:`commit`)."""
+    return commit(_PACKAGE, IMPORTED)
 
 
 def cpu_model() -> str:
@@ -49,7 +86,7 @@ def cpu_model() -> str:
 
 
 def describe(device: Any = None) -> dict[str, Any]:
-    """Return package versions, commit and the name of ``device`` (a torch.device; the CPU by default)."""
+    """Return package versions and the name of ``device`` (a torch.device; the CPU by default)."""
     import torch
 
     environment: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
@@ -58,7 +95,6 @@ def describe(device: Any = None) -> dict[str, Any]:
             environment[package] = version(package)
         except PackageNotFoundError:
             environment[package] = None
-    environment["commit"], environment["dirty"] = commit()
     environment["cpu"] = cpu_model()
     environment["threads"] = torch.get_num_threads()
     environment["cuda"] = torch.version.cuda if device is not None and device.type == "cuda" else None
@@ -66,3 +102,10 @@ def describe(device: Any = None) -> dict[str, Any]:
         torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else environment["cpu"]
     )
     return environment
+
+
+@functools.cache
+def module_hash(name: str) -> str | None:
+    """Return 32 hex digits of the file of an imported module, as it was when this was first asked; None without one."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file_hash(Path(file)) if file and Path(file).is_file() else None

@@ -1,108 +1,195 @@
-"""The record of a run: one JSON file, written in one atomic step, and the identity of a configuration."""
+"""The record of a run: its schema, and how it is read and written. One JSON file, replaced in one step."""
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "record.json"
 
-# What a run is does not depend on where its files lie, on which machine it ran or on what was printed or noted meanwhile.
-_MACHINE_KEYS = {
-    "": {"config", "diagnostics", "run_dir", "ckpt_path", "weights_only", "verbose", "return_predictions"},
-    "data": {"root", "num_workers", "on_device", "download", "cache", "cache_dir", "pin_memory"},
-    "trainer": {
-        "accelerator",
-        "barebones",
-        "callbacks",
-        "default_root_dir",
-        "enable_autolog_hparams",
-        "enable_checkpointing",
-        "enable_model_summary",
-        "enable_progress_bar",
-        "fast_dev_run",
-        "log_every_n_steps",
-        "logger",
-        "plugins",
-        "profiler",
-        "strategy",
-    },
-}
+Status = Literal["fitted", "interrupted", "failed", "partial", "finished"]
+"""What became of a run.
+
+``fitted``: trained as configured, not tested yet. ``interrupted``: training was stopped by Ctrl-C, a signal or
+``max_time``. ``failed``: it stopped on an error. ``partial``: trained or tested with less than was configured or is
+there (``fast_dev_run``, ``limit_test_batches``, fewer epochs). ``finished``: trained and tested in full.
+"""
+Weights = Literal["raw", "averaged"]
+WEIGHTS: tuple[Weights, ...] = ("raw", "averaged")
 
 
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes a resolved configuration the run it is: everything but paths, machine and display settings."""
-    kept: dict[str, Any] = {}
-    for section, value in config.items():
-        if section in _MACHINE_KEYS[""]:
-            continue
-        machine = _MACHINE_KEYS.get(section, set())
-        if isinstance(value, Mapping) and machine:
-            value = _without(value, machine)
-            if isinstance(value.get("init_args"), Mapping):
-                value["init_args"] = _without(value["init_args"], machine)
-        kept[section] = value
-    return kept
+class Code(TypedDict):
+    """The sources that a process had imported."""
+
+    package: str | None
+    """Hash of this package's sources."""
+    commit: str | None
+    """The commit of a clean checkout, ``modified``, or None for an installed package."""
+    activation: str | None
+    """Hash of the file of an activation function of the user's own."""
 
 
-def _without(section: Mapping[str, Any], machine: set[str]) -> dict[str, Any]:
-    """Leave machine settings out; `root: embedded` is no path but another data set."""
-    return {key: item for key, item in section.items() if key not in machine or (key == "root" and item == "embedded")}
+class Trained(TypedDict):
+    """What was trained, and how. It travels in the checkpoint; no command that tests changes it."""
+
+    task: str
+    kind: str
+    network: str
+    activation: str
+    activation_settings: dict[str, Any]
+    seed: int
+    parameters: int | None
+    epochs: int
+    steps: int
+    incomplete: str | None
+    """Why it is less than was configured; None if it is all."""
+    batch_size: int | None
+    """Images in a batch on each device."""
+    total_batch_size: int | None
+    """Images in an optimizer step: on all devices, in all accumulated batches."""
+    devices: int
+    precision: str
+    optimizer: str | None
+    seconds: float
+    images_per_second: float | None
+    peak_memory_mb: float | None
+    resumed: int
+    curve: list[dict[str, float]]
+    """One entry for each epoch: ``epoch``, ``step``, and what was logged as ``train_*`` and ``val_*``."""
+    validation_conditions: dict[str, Any]
+    """As :attr:`Tested.conditions`, of the validation."""
+    diagnostics: dict[str, Any] | None
+    placement: dict[str, Any]
+    config: dict[str, Any]
+    config_hash: str
+    code: Code
+    environment: dict[str, Any]
+    started_at: str | None
+    finished_at: str | None
 
 
-def _without_unset(value: Any) -> Any:
-    """Leave out what is null or false, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: _without_unset(item) for key, item in value.items() if item is not None and item is not False}
-    return value
+class OutcomesFile(TypedDict):
+    """Which of the outcomes in the file beside the record are a test's (:mod:`lpflu_bench.outcomes`)."""
+
+    kind: str
+    key: str
+    hash: str
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Return 16 hex digits of the configuration's :func:`identity`; key order does not matter.
+class Tested(TypedDict):
+    """One test of what was trained: the scores of one kind of weights under one set of conditions."""
 
-    Keys that are null or false do not count, so that another release of torch or Lightning, whose optimizer or trainer
-    has one more switch, gives the same run the same hash.
-    """
-    text = json.dumps(_without_unset(identity(config)), sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    weights: Weights
+    conditions: dict[str, Any]
+    """The settings that make it another test than the plain one, such as ``data.test_noise``."""
+    metrics: dict[str, float]
+    num_samples: int
+    incomplete: str | None
+    """Why it is less than the whole test set; None if it is all."""
+    batch_size: int | None
+    devices: int
+    precision: str
+    seconds: float
+    images_per_second: float | None
+    peak_memory_mb: float | None
+    outcomes: OutcomesFile | None
+    code: Code
+    environment: dict[str, Any]
+    finished_at: str
 
 
-def write_record(record: Mapping[str, Any], path: Path) -> None:
-    """Write a record so that a reader sees the old file or the new one, never a part: temporary file, fsync, rename.
+class ScoreFields(TypedDict):
+    """The fields of :class:`lpflu_bench.scores.Score`."""
+
+    name: str
+    direction: Literal["lower", "higher"]
+    label: str
+    unit: str
+    share: bool
+    main: bool
+
+
+class Record(TypedDict):
+    """The record of a run."""
+
+    status: Status
+    written_at: str
+    error: str | None
+    failed_at: dict[str, int] | None
+    """``epoch`` and ``step`` at which it failed or was interrupted."""
+    trained: Trained
+    scores: list[ScoreFields]
+    """What the module reports."""
+    tested: list[Tested]
+    cell: NotRequired[dict[str, Any]]
+    """What the run is called in its study."""
+    attempts: NotRequired[list[dict[str, Any]]]
+    deployed: NotRequired[dict[str, Any]]
+    """What ``lpflu-bench deploy`` measured."""
+
+
+_REQUIRED = Record.__required_keys__
+_HEAD = re.compile(r'\{\n "schema": (\d+),\n "hash": "([0-9a-f]{32})",\n')
+
+
+def _digest(body: str) -> str:
+    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a record, with a hash of its content, so that a reader sees the old file or the new one, never a part.
 
     Raises:
         UserError: the file cannot be written (a full disk, no permission); what was there before is untouched.
     """
+    body = json.dumps(record, indent=1, default=str).removeprefix("{\n") + "\n"
     try:
-        write_text_atomically(path, json.dumps(record, indent=1, default=str) + "\n")
+        write_text_atomically(path, f'{{\n "schema": {SCHEMA},\n "hash": "{_digest(body)}",\n{body}')
     except OSError as error:
         raise UserError(
             f"cannot write the record {path}: {error.strerror}; earlier records are intact, make room and run again"
         ) from error
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read one record.
+def read_record(path: Path) -> Record:
+    """Read one record and check that it is what was written.
 
     Raises:
-        UserError: not there, not JSON, or not a record of this suite.
+        UserError: not there, not a record of this suite and version, or changed since it was written.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read the record {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a record: not UTF-8; delete it or re-run that run") from error
+    try:
+        record = json.loads(text)
     except ValueError as error:
         raise UserError(f"{path} is not a record: invalid JSON ({error}); delete it or re-run that run") from error
     if not isinstance(record, dict) or "schema" not in record:
-        raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'")
+        raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'; delete it or re-run that run")
     if record["schema"] != SCHEMA:
-        raise UserError(f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}")
-    return record
+        raise UserError(f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}; re-run it")
+    head = _HEAD.match(text)
+    if head is None or head[2] != _digest(text[head.end() :]) or not record.keys() >= _REQUIRED:
+        raise UserError(
+            f"{path} was changed after it was written: its hash is not that of its content; re-run that run"
+        )
+    del record["schema"], record["hash"]
+    return cast(Record, record)
+
+
+def record_hash(path: Path) -> str:
+    """Return the hash of the content of a record that :func:`read_record` accepts: equal for copies alone."""
+    head = _HEAD.match(path.read_text(encoding="utf-8"))
+    return head[2] if head else ""
 
 
 def find_records(path: Path) -> Iterator[Path]:
@@ -117,3 +204,76 @@ def find_records(path: Path) -> Iterator[Path]:
         yield from sorted(path.rglob(FILE_NAME))
     else:
         raise UserError(f"{path} does not exist; name a run folder, a folder of runs or a {FILE_NAME}")
+
+
+def blank(*, config: Mapping[str, Any], config_hash: str, seed: int, labels: Mapping[str, Any], at: str) -> Record:
+    """Return the record of a run that died without leaving one.
+
+    Args:
+        config: its identity.
+        config_hash: its hash.
+        seed: its seed.
+        labels: ``task``, ``network`` and ``activation``.
+        at: when.
+    """
+    trained: Trained = {
+        "task": str(labels.get("task")),
+        "kind": "",
+        "network": str(labels.get("network")),
+        "activation": str(labels.get("activation")),
+        "activation_settings": {},
+        "seed": seed,
+        "parameters": None,
+        "epochs": 0,
+        "steps": 0,
+        "incomplete": "nothing is known",
+        "batch_size": None,
+        "total_batch_size": None,
+        "devices": 0,
+        "precision": "",
+        "optimizer": None,
+        "seconds": 0.0,
+        "images_per_second": None,
+        "peak_memory_mb": None,
+        "resumed": 0,
+        "curve": [],
+        "validation_conditions": {},
+        "diagnostics": None,
+        "placement": {},
+        "config": dict(config),
+        "config_hash": config_hash,
+        "code": {"package": None, "commit": None, "activation": None},
+        "environment": {},
+        "started_at": None,
+        "finished_at": None,
+    }
+    return {
+        "status": "failed",
+        "written_at": at,
+        "error": None,
+        "failed_at": None,
+        "trained": trained,
+        "scores": [],
+        "tested": [],
+    }
+
+
+def by_condition(record: Record) -> Iterator[Record]:
+    """Yield the record once for each set of conditions it was tested under, with those tests alone.
+
+    The scores of raw and of averaged weights under the same conditions stay together. A run that was not tested is
+    yielded as it is.
+    """
+    groups: dict[str, list[Tested]] = {}
+    for test in record["tested"]:
+        groups.setdefault(json.dumps(test["conditions"], sort_keys=True), []).append(test)
+    if len(groups) <= 1:
+        yield record
+        return
+    for tests in groups.values():
+        yield {**record, "tested": tests}
+
+
+def metrics(record: Record, weights: Weights = "raw") -> Mapping[str, float]:
+    """Return the scores of the first test of these weights; empty if there is none."""
+    return next((test["metrics"] for test in record["tested"] if test["weights"] == weights), {})

@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from lpflu_bench.cli import COMMANDS, main
+from lpflu_bench.outcomes import load_outcomes
+from lpflu_bench.records import read_record
 
 RECIPE = "tasks/demo/classification.yaml"
 SMOKE = ["--config", RECIPE, "--config", "configs/smoke.yaml"]
@@ -42,30 +45,71 @@ def refused(capsys, *arguments):
 
 def test_fit_and_test_leave_one_finished_record(trained):
     record = json.loads((trained / "record.json").read_text())
-    assert record["status"] == "finished"
-    assert (record["task"], record["kind"], record["network"]) == ("demo-classification", "classification", "resnet8")
-    assert (record["activation"], record["seed"]) == ("lpflu", 0)
-    assert set(record["metrics"]) == {"top1_error", "top5_error", "nll", "ece"}
-    assert record["num_test_samples"] == 4
-    assert record["steps"] == 2
-    assert record["train"]["images_per_second"] > 0
-    assert record["test"]["images_per_second"] > 0
-    assert record["train"]["peak_memory_mb"] > 0
-    assert record["parameters"] == sum(
+    assert record["status"] == "partial"  # two batches of the test set
+    fit, (test,) = record["trained"], record["tested"]
+    assert (fit["task"], fit["kind"], fit["network"]) == ("demo-classification", "classification", "resnet8")
+    assert (fit["activation"], fit["seed"]) == ("lpflu", 0)
+    assert set(test["metrics"]) == {score["name"] for score in record["scores"]}
+    assert (test["num_samples"], test["incomplete"]) == (4, "4 of 1000 test samples")
+    assert (fit["steps"], fit["incomplete"]) == (2, None)
+    assert fit["images_per_second"] > 0
+    assert test["images_per_second"] > 0
+    assert fit["peak_memory_mb"] > 0
+    assert fit["parameters"] == sum(
         v.numel()
         for k, v in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].items()
         if k.startswith("network.")
         and not k.endswith(("running_mean", "running_var", "num_batches_tracked", "slope", "slope_average"))
     )
-    assert record["placement"]["slopes"]["ema"] > 0
-    assert set(record["diagnostics"]) == {"dead_units", "saturation", "mean_slope", "gradient_norm"}
-    assert "diagnostics" not in record["config"]  # watching makes no other run of it
+    assert fit["placement"]["slopes"]["ema"] > 0
+    assert set(fit["diagnostics"]) == {"dead_units", "saturation", "mean_slope", "gradient_norm"}
+    assert "diagnostics" not in fit["config"]  # watching makes no other run of it
     assert (trained / "fit" / "diagnostics.csv").exists()
-    assert record["config"]["model"]["init_args"]["activation"] == "lpflu"
-    assert record["config_hash"]
-    assert record["environment"]["torch"] == torch.__version__.split("+")[0] or record["environment"]["torch"]
-    assert [point["epoch"] for point in record["curve"]] == [1]
-    assert {"train_loss", "val_top1_error"} <= set(record["curve"][0])
+    assert fit["config"]["model"]["init_args"]["activation"] == "lpflu"
+    assert fit["config_hash"]
+    assert fit["environment"]["torch"]
+    assert [point["epoch"] for point in fit["curve"]] == [1]
+    assert {"train_loss", "val_loss", "val_top1_error"} <= set(fit["curve"][0])
+
+
+def test_a_test_needs_nothing_but_the_run_s_folder(tmp_path, capsys):
+    """What was trained with SGD in bfloat16 at batch 2 is recorded as that, whatever the test says."""
+    run = tmp_path / "run"
+    recipe = ["--config", RECIPE, "--config", "configs/smoke.yaml", "--config", "configs/sgd.yaml"]
+    assert main(["fit", *recipe, "--trainer.precision", "bf16-mixed", "--run_dir", str(run)]) == 0
+    trained = read_record(run / "record.json")["trained"]
+    moved = run.rename(tmp_path / "moved")
+    options = ["--trainer.limit_test_batches", "1.0", "--data.batch_size", "50"]
+    noise = ["--data.test_noise.kind", "gaussian", "--data.test_noise.strength", "0.1"]
+    assert main(["test", str(moved), *options]) == 0
+    assert main(["test", str(moved), *options, *noise]) == 0
+    record = read_record(moved / "record.json")
+    assert record["status"] == "finished"
+    assert record["trained"] == trained
+    assert (trained["optimizer"], trained["precision"], trained["batch_size"]) == ("SGD", "bf16-mixed", 2)
+    clean, noisy = record["tested"]
+    assert (clean["num_samples"], clean["batch_size"], clean["conditions"]) == (1000, 50, {})
+    assert noisy["conditions"] == {"data.test_noise": {"kind": "gaussian", "strength": 0.1}}
+    for test in record["tested"]:
+        outcomes = load_outcomes(moved / "record.json", test)
+        for name in ("top1_error", "top5_error"):
+            assert outcomes.resample(name, np.ones(1000))[0] == test["metrics"][name]
+    capsys.readouterr()
+    before = (moved / "record.json").read_bytes()
+    for option, value, told in (
+        ("trainer.max_epochs", "7", "1"),
+        ("model.optimizer.lr", "0.5", "0.2"),
+        ("model.schedule.final_factor", "0.5", "0.01"),
+        ("data.augmentation", "none", "'jitter_flip'"),
+        ("trainer.precision", "32-true", "'bf16-mixed'"),
+    ):
+        line = refused(capsys, "test", moved, f"--{option}", value)
+        assert f"{option} is" in line
+        assert f"{told} in the checkpoint" in line
+    assert (moved / "record.json").read_bytes() == before
+    assert "no run folder" in refused(capsys, "test", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "has no checkpoints/last.ckpt" in refused(capsys, "predict", tmp_path / "empty")
 
 
 def test_each_command_has_its_own_folder(trained):
@@ -90,7 +134,7 @@ def test_a_run_is_not_written_over(trained, capsys):
 
 
 def test_test_without_a_checkpoint_is_refused(trained, capsys):
-    assert "needs --ckpt_path" in refused(capsys, "test", *SMOKE, "--run_dir", trained)
+    assert "`lpflu-bench test RUN_FOLDER`" in refused(capsys, "test", *SMOKE, "--run_dir", trained)
 
 
 def test_a_flag_that_contradicts_the_checkpoint_is_refused(trained, capsys):
@@ -119,8 +163,8 @@ def test_resume_goes_on_in_the_same_run(trained, tmp_path, capsys):
     assert main(["fit", *arguments]) == 0
     assert main(["fit", *arguments, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
     record = json.loads((run / "record.json").read_text())
-    assert [point["epoch"] for point in record["curve"]] == [1, 2]
-    assert record["resumed"] == 1
+    assert [point["epoch"] for point in record["trained"]["curve"]] == [1, 2]
+    assert record["trained"]["resumed"] == 1
     assert (run / "fit" / "metrics.csv").exists()
     assert (run / "fit-2" / "metrics.csv").exists()
     straight = tmp_path / "straight"

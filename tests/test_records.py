@@ -3,71 +3,102 @@ import json
 import os
 
 import pytest
+from synthetic_records import record, result_of_test
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import SCHEMA, config_hash, find_records, identity, read_record, write_record
-
-CONFIG = {
-    "seed_everything": 0,
-    "run_dir": "/somewhere/runs/x",
-    "model": {"class_path": "M", "init_args": {"activation": "lpflu"}},
-    "data": {"class_path": "D", "init_args": {"root": "/mnt/data", "num_workers": 8, "batch_size": 128}},
-    "trainer": {"max_epochs": 80, "accelerator": "gpu", "default_root_dir": "/x", "precision": "32-true"},
-}
-
-
-def test_identity_has_no_paths_and_keeps_what_decides_the_result():
-    kept = identity(CONFIG)
-    assert kept["data"]["init_args"] == {"batch_size": 128}
-    assert kept["trainer"] == {"max_epochs": 80, "precision": "32-true"}
-    assert "run_dir" not in kept
-    assert kept["model"] == CONFIG["model"]
-
-
-def test_hash_ignores_key_order_and_machine_but_not_settings():
-    elsewhere = {
-        **CONFIG,
-        "run_dir": "/other",
-        "data": {"init_args": {"batch_size": 128, "root": "D:/"}, "class_path": "D"},
-    }
-    assert config_hash(elsewhere) == config_hash(CONFIG)
-    assert config_hash({**CONFIG, "seed_everything": 1}) != config_hash(CONFIG)
-    assert config_hash({**CONFIG, "trainer": {**CONFIG["trainer"], "precision": "bf16-mixed"}}) != config_hash(CONFIG)
+from lpflu_bench.records import by_condition, find_records, metrics, read_record, record_hash, write_record
 
 
 def test_a_record_comes_back_and_leaves_no_temporary_file(tmp_path):
-    write_record({"schema": SCHEMA, "x": 1.5}, tmp_path / "run" / "record.json")
-    assert read_record(tmp_path / "run" / "record.json") == {"schema": SCHEMA, "x": 1.5}
+    path = tmp_path / "run" / "record.json"
+    write_record(record("relu", 0, 30.0), path)
+    again = read_record(path)
+    assert again == record("relu", 0, 30.0)
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["record.json"]
+    assert (json.loads(path.read_text())["schema"], json.loads(path.read_text())["hash"]) == (2, record_hash(path))
+
+
+def test_the_hash_is_that_of_the_content(tmp_path):
+    one, same, other = (tmp_path / name for name in "abc")
+    for path, value in ((one, 30.0), (same, 30.0), (other, 31.0)):
+        write_record(record("relu", 0, value), path)
+    assert record_hash(one) == record_hash(same) != record_hash(other)
+    one.write_bytes(one.read_bytes().replace(b"\n", b"\r\n"))  # as a checkout on another system may have it
+    assert read_record(one)["status"] == "finished"
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_full_disk_leaves_the_earlier_record_intact(tmp_path, monkeypatch, failing):
     path = tmp_path / "record.json"
-    write_record({"schema": SCHEMA, "x": 1}, path)
+    write_record(record("relu", 1, 30.0), path)
 
     def full(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(*(("os.fsync", full) if failing == "fsync" else ("pathlib.Path.replace", full)))
     with pytest.raises(UserError, match="No space left on device; earlier records are intact"):
-        write_record({"schema": SCHEMA, "x": 2}, path)
-    assert json.loads(path.read_text())["x"] == 1
+        write_record(record("relu", 2, 30.0), path)
+    assert read_record(path)["trained"]["seed"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
-def test_what_is_no_record_is_named(tmp_path):
-    for text, message in (("{", "invalid JSON"), ("[1]", "no key 'schema'"), ('{"schema": 99}', "schema 99")):
-        path = tmp_path / "record.json"
-        path.write_text(text)
-        with pytest.raises(UserError, match=message) as caught:
-            read_record(path)
-        assert str(path) in str(caught.value)
-    with pytest.raises(UserError, match="does not exist"):
-        list(find_records(tmp_path / "nowhere"))
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "invalid JSON"),
+        (b"", "invalid JSON"),
+        (b"[1]", "no key 'schema'"),
+        (b'{"schema": 99}', "schema 99, this version of lpflu-bench reads 2"),
+        (b'{"schema": 2, "status": "finished"}', "was changed after it was written"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_what_is_no_record_is_named(tmp_path, content, message):
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_record(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [("30.0,", "20.0,"), ('"finished"', '"fitted"'), ('"seed": 0', '"seed": 1')])
+def test_a_changed_record_is_found(tmp_path, change):
+    path = tmp_path / "record.json"
+    write_record(record("relu", 0, 30.0), path)
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change, 1))
+    with pytest.raises(UserError, match="was changed after it was written"):
+        read_record(path)
+
+
+def test_a_record_laid_out_anew_is_not_the_one_written(tmp_path):
+    path = tmp_path / "record.json"
+    write_record(record("relu", 0, 30.0), path)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    with pytest.raises(UserError, match="was changed after it was written"):
+        read_record(path)
 
 
 def test_records_are_found_below_a_folder_in_order(tmp_path):
     for name in ("b", "a/c"):
-        write_record({"schema": SCHEMA}, tmp_path / name / "record.json")
+        write_record(record("relu", 0, 30.0), tmp_path / name / "record.json")
     assert [str(p.relative_to(tmp_path)) for p in find_records(tmp_path)] == ["a/c/record.json", "b/record.json"]
+    with pytest.raises(UserError, match="does not exist"):
+        list(find_records(tmp_path / "nowhere"))
+
+
+def test_a_record_is_one_for_each_condition_of_test():
+    made = record("relu", 0, 30.0)
+    noise = {"data.test_noise": {"kind": "gaussian", "strength": 0.1}}
+    made["tested"] += [
+        result_of_test({"top1_error": 60.0}, conditions=noise),
+        result_of_test({"top1_error": 29.0}, weights="averaged"),
+        result_of_test({"top1_error": 59.0}, conditions=noise, weights="averaged"),
+    ]
+    clean, noisy = by_condition(made)
+    assert [metrics(clean)["top1_error"], metrics(clean, "averaged")["top1_error"]] == [30.0, 29.0]
+    assert [metrics(noisy)["top1_error"], metrics(noisy, "averaged")["top1_error"]] == [60.0, 59.0]
+    assert clean["trained"] is noisy["trained"]
+    untested = {**made, "tested": []}
+    assert list(by_condition(untested)) == [untested]
+    assert metrics(untested) == {}

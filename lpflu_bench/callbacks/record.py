@@ -1,23 +1,36 @@
 """The record of a run: what was trained, how, how fast, and what came out."""
 
-import resource
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Timer
 
 from lpflu_bench import environment
 from lpflu_bench.activations.registry import activation_name
+from lpflu_bench.callbacks.clock import Clock, PeakMemory
 from lpflu_bench.callbacks.diagnostics import Diagnostics
+from lpflu_bench.errors import UserError
+from lpflu_bench.identity import conditions, config_hash, identity
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.records import FILE_NAME, SCHEMA, config_hash, identity, write_record
+from lpflu_bench.outcomes import save_outcomes
+from lpflu_bench.records import (
+    FILE_NAME,
+    Code,
+    Record,
+    ScoreFields,
+    Status,
+    Tested,
+    Trained,
+    Weights,
+    read_record,
+    write_record,
+)
 from lpflu_bench.seeding import run_seed
 
 
@@ -29,150 +42,155 @@ def _batch_size(batch: Any) -> int:
     return len(batch[0])
 
 
-class _Clock:
-    """Seconds and samples of the epochs of one stage; the device is waited for at both ends."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._samples = 0
-        self._elapsed = 0.0
-        self._since: float | None = None
-
-    def start(self, device: torch.device) -> None:
-        self._samples, self._elapsed = 0, 0.0
-        self.resume(device)
-
-    def resume(self, device: torch.device) -> None:
-        _wait_for(device)
-        self._since = time.perf_counter()
-
-    def pause(self, device: torch.device) -> None:
-        _wait_for(device)
-        if self._since is not None:
-            self._elapsed += time.perf_counter() - self._since
-        self._since = None
-
-    def count(self, samples: int) -> None:
-        self._samples += samples
-
-    def stop(self, device: torch.device) -> None:
-        self.pause(device)
-        self.epochs.append({"samples": self._samples, "seconds": self._elapsed})
-
-    def summary(self, world_size: int) -> dict[str, float | None]:
-        """Seconds in all; images/s as the median over epochs without the first, which warms up, where there are more."""
-        rates = [e["samples"] * world_size / e["seconds"] for e in self.epochs if e["seconds"] > 0]
-        return {
-            "seconds": sum(e["seconds"] for e in self.epochs),
-            "images_per_second": median(rates[1:] or rates) if rates else None,
-        }
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Peak memory: of the allocator on a GPU, of the whole process (resident) on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+def _larger(a: float | None, b: float | None) -> float | None:
+    return max((value for value in (a, b) if value is not None), default=None)
 
 
 class RunRecord(Callback):
-    """Leaves ``record.json`` in the run's folder: after ``fit`` (status "fitted"), completed by ``test`` ("finished").
+    """Leaves ``record.json`` in the run's folder: after ``fit`` what was trained, after ``test`` what it scored, too.
 
-    What ``fit`` measured travels in the checkpoint, so that a ``test`` in a fresh process completes the same record and
-    a resumed run adds to it. A run that stops on an error is recorded as "failed" with the error, epoch and step.
+    What was trained travels in the checkpoint, configuration and environment included: a ``test`` in a fresh process
+    completes the same record whatever its own configuration says, and a resumed run adds to it. The statuses are those
+    of :data:`lpflu_bench.records.Status`.
 
     Args:
         run_dir: the run's folder.
         task: name of the task in tables.
-        config: the resolved configuration.
+        config: the resolved configuration of the command, machine settings included.
     """
 
     def __init__(self, run_dir: str | Path, task: str = "custom", config: Mapping[str, Any] | None = None) -> None:
         self.run_dir = Path(run_dir)
         self.task = task
-        self.config = identity(config or {})
-        self._train, self._test = _Clock(), _Clock()
-        self._fit: dict[str, Any] = {"started_at": None, "curve": [], "resumed": 0}
-        self.scored_weights: Literal["metrics", "metrics_averaged"] = "metrics"
-        """Under which key the next `test` puts its scores: those of the raw or of the averaged weights."""
-        self._test_scores: dict[str, dict[str, float]] = {}
-        self._num_test_samples: int | None = None
+        self.config = dict(config or {})
+        self.scored_weights: Weights = "raw"
+        """Which weights the next `test` scores."""
+        self._train_clock, self._test_clock = Clock(), Clock()
+        self._memory = PeakMemory()
+        self._trained: Trained | None = None
+        self._tested: list[Tested] = []
 
     @property
     def path(self) -> Path:
         """The record's file."""
         return self.run_dir / FILE_NAME
 
+    @property
+    def trained(self) -> Trained:
+        """What was trained so far; there once ``fit`` has started or a checkpoint is loaded."""
+        assert self._trained is not None
+        return self._trained
+
     # --- what travels in the checkpoint ----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was measured so far, and the configuration that was trained."""
-        return {"fit": self._fit, "train_epochs": self._train.epochs, "config": self.config}
+        """Return what was trained so far, and the whole configuration, with which the checkpoint is tested."""
+        return {"trained": self._trained, "train_epochs": self._train_clock.epochs, "config": self.config}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._fit = state_dict["fit"]
-        self._train.epochs = state_dict["train_epochs"]
+        """Take over what was trained."""
+        self._trained = state_dict["trained"]
+        self._train_clock.epochs = state_dict["train_epochs"]
 
     # --- fit ---------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the start."""
-        if trainer.ckpt_path:
-            self._fit["resumed"] += 1
-        self._fit["started_at"] = self._fit["started_at"] or _now()
-        if pl_module.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(pl_module.device)
+        """Note what is going to be trained."""
+        assert isinstance(pl_module, BenchModule)
+        before = self._trained
+        self._memory.start(pl_module.device)
+        activation = pl_module.activation
+        data = getattr(trainer, "datamodule", None)
+        batch_size = getattr(data, "batch_size", None)
+        self._trained = {
+            "task": self.task,
+            "kind": pl_module.kind,
+            "network": pl_module.network_name,
+            "activation": activation_name(activation),
+            "activation_settings": {} if isinstance(activation, str) else dict(activation.get("init_args") or {}),
+            "seed": run_seed(),
+            "parameters": sum(p.numel() for p in pl_module.network.parameters()),
+            "epochs": before["epochs"] if before else 0,
+            "steps": before["steps"] if before else 0,
+            "incomplete": _untrained(trainer, before["epochs"] if before else 0),
+            "batch_size": batch_size,
+            "total_batch_size": batch_size and batch_size * trainer.world_size * trainer.accumulate_grad_batches,
+            "devices": trainer.world_size,
+            "precision": str(trainer.precision),
+            "optimizer": type(trainer.optimizers[0]).__name__ if trainer.optimizers else None,
+            "seconds": self._train_clock.seconds,
+            "images_per_second": self._train_clock.images_per_second(trainer.world_size),
+            "peak_memory_mb": before["peak_memory_mb"] if before else None,
+            "resumed": before["resumed"] + 1 if before else 0,
+            "curve": list(before["curve"]) if before else [],
+            "validation_conditions": conditions(self.config, {}),
+            "diagnostics": before["diagnostics"] if before else None,
+            "placement": pl_module.placement.summary(),
+            "config": identity(self.config),
+            "config_hash": config_hash(self.config),
+            "code": _code(pl_module),
+            "environment": environment.describe(pl_module.device),
+            "started_at": before["started_at"] if before else _now(),
+            "finished_at": before["finished_at"] if before else None,
+        }
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""
-        self._train.start(pl_module.device)
+        self._train_clock.start(pl_module.device)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count images."""
-        self._train.count(_batch_size(batch))
+        self._train_clock.count(_batch_size(batch))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Scoring is not training time."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._train.pause(pl_module.device)
+            self._train_clock.pause(pl_module.device)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training goes on."""
+        """Training continues."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._train.resume(pl_module.device)
+            self._train_clock.resume(pl_module.device)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch to the curve."""
-        self._train.stop(pl_module.device)
+        """Add the epoch, before its checkpoint is written."""
+        assert self._trained is not None
+        trained, clock, device = self._trained, self._train_clock, pl_module.device
+        clock.stop(device)
         logged = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             if name.startswith(("train_", "val_"))
         }
-        self._fit["curve"].append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **logged})
+        epoch = trainer.current_epoch + 1
+        trained["curve"].append({"epoch": epoch, "step": trainer.global_step, **logged})
+        trained["epochs"], trained["steps"] = epoch, trainer.global_step
+        trained["incomplete"] = _untrained(trainer, epoch)
+        trained["seconds"] = clock.seconds
+        trained["images_per_second"] = clock.images_per_second(trainer.world_size)
+        trained["peak_memory_mb"] = _larger(trained["peak_memory_mb"], self._memory.megabytes(device))
+        trained["finished_at"] = _now()
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Diagnostics):
-                self._fit["diagnostics"] = callback.summary
-        self._fit["peak_memory_mb"] = max(self._fit.get("peak_memory_mb", 0.0), _peak_memory_mb(pl_module.device))
+                trained["diagnostics"] = callback.summary
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the record of the training."""
-        self._write(trainer, pl_module, status="fitted")
+        assert self._trained is not None
+        status: Status = "fitted"
+        if self._trained["incomplete"]:
+            status = "interrupted" if _out_of_time(trainer) else "partial"
+        self._write(trainer, pl_module, status)
 
     # --- test --------------------------------------------------------------------------------------------------------
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._test.start(pl_module.device)
+        self._test_clock = Clock()
+        self._memory.start(pl_module.device)
+        self._test_clock.start(pl_module.device)
 
     def on_test_batch_end(
         self,
@@ -184,83 +202,142 @@ class RunRecord(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count images."""
-        self._test.count(_batch_size(batch))
+        self._test_clock.count(_batch_size(batch))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that each sample was scored once, and leave the finished record."""
+        """Check that each sample was scored once, and add the test to the record."""
         assert isinstance(pl_module, BenchModule)
-        self._test.stop(pl_module.device)
-        scores = {
-            name.removeprefix("test_"): float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("test_")
+        device, data = pl_module.device, getattr(trainer, "datamodule", None)
+        self._test_clock.stop(device)
+        # 1 is one batch, 1.0 is all of them
+        whole = isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0
+        expected = getattr(data, "test_size", None)
+        if whole and expected is not None and expected != pl_module.num_scored:
+            raise RuntimeError(f"the test set has {expected} samples, {pl_module.num_scored} were scored")
+        if self._trained is None:
+            raise UserError("the weights were not trained by `lpflu-bench fit`: there is no record to complete")
+        test: Tested = {
+            "weights": self.scored_weights,
+            "conditions": conditions(self.config, self._trained["config"]),
+            "metrics": pl_module.test_scores,
+            "num_samples": pl_module.num_scored,
+            "incomplete": None if whole else f"{pl_module.num_scored} of {expected} test samples",
+            "batch_size": getattr(data, "test_batch_size", None) or getattr(data, "batch_size", None),
+            "devices": trainer.world_size,
+            "precision": str(trainer.precision),
+            "seconds": self._test_clock.seconds,
+            "images_per_second": self._test_clock.images_per_second(trainer.world_size),
+            "peak_memory_mb": self._memory.megabytes(device),
+            "outcomes": None,
+            "code": _code(pl_module),
+            "environment": environment.describe(device),
+            "finished_at": _now(),
         }
-        self._num_test_samples = pl_module.num_scored
-        expected = getattr(trainer.datamodule, "test_size", None)  # type: ignore[attr-defined]
-        whole = isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0  # 1 is one batch
-        if whole and expected is not None and expected != self._num_test_samples:
-            raise RuntimeError(f"the test set has {expected} samples, {self._num_test_samples} were scored")
-        self._test_scores[self.scored_weights] = scores
-        self._write(trainer, pl_module, status="finished")
+        others = _other_tests(self._tested or self._earlier_tests(), test)
+        if trainer.is_global_zero and pl_module.outcomes is not None:
+            test["outcomes"] = save_outcomes(
+                pl_module.outcomes, self.path, test["weights"], test["conditions"], keep=others
+            )
+        self._tested = [*others, test]
+        complete = self._trained["incomplete"] is None and not any(one["incomplete"] for one in self._tested)
+        self._write(trainer, pl_module, "finished" if complete else "partial")
+
+    def _earlier_tests(self) -> list[Tested]:
+        """Return the tests that the record on disk has of the same training."""
+        record = readable_record(self.path)
+        return record["tested"] if record and self._trained and _same(record["trained"], self._trained) else []
 
     # --- failure -----------------------------------------------------------------------------------------------------
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Record the failure, so that nobody takes the run for a finished one."""
-        if isinstance(exception, KeyboardInterrupt | SystemExit) or trainer.state.fn != "fit":
-            return  # a `test` that fails leaves the record of its training as it was
+        """Record how the training ended, so that nobody takes the run for a finished one."""
+        if trainer.state.fn != "fit" or self._trained is None:
+            return  # a `test` that fails leaves the record as it was; a `fit` that never started leaves none
         where = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        if isinstance(exception, KeyboardInterrupt | SystemExit):
+            self._write(trainer, pl_module, "interrupted", failed_at=where)
+            return
         if hasattr(exception, "epoch") and hasattr(exception, "step"):
             where = {"epoch": exception.epoch, "step": exception.step}
         lines = str(exception).strip().splitlines() or [""]
         error = f"{type(exception).__name__}: {lines[0]}"
-        self._write(trainer, pl_module, status="failed", error=error, failed_at=where)
+        self._write(trainer, pl_module, "failed", error=error, failed_at=where)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _write(self, trainer: Trainer, pl_module: LightningModule, status: str, **more: Any) -> None:
+    def _write(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        status: Status,
+        error: str | None = None,
+        failed_at: dict[str, int] | None = None,
+    ) -> None:
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, BenchModule)
-        data = getattr(trainer, "datamodule", None)
-        batch_size = getattr(data, "batch_size", None)
-        activation = pl_module.activation
-        curve = self._fit["curve"]
-        record: dict[str, Any] = {
-            "schema": SCHEMA,
+        assert self._trained is not None
+        record: Record = {
             "status": status,
-            "error": None,
-            "failed_at": None,
-            "task": self.task,
-            "kind": pl_module.kind,
-            "network": pl_module.network_name,
-            "activation": activation_name(activation),
-            "activation_settings": {} if isinstance(activation, str) else activation.get("init_args", {}),
-            "seed": run_seed(),
-            "scores": [asdict(score) for score in pl_module.declared_scores],
-            **self._test_scores,
-            "num_test_samples": self._num_test_samples,
-            "parameters": sum(p.numel() for p in pl_module.network.parameters()),
-            "epochs": curve[-1]["epoch"] if curve else 0,
-            "steps": curve[-1]["step"] if curve else 0,
-            "batch_size": batch_size,
-            "total_batch_size": batch_size and batch_size * trainer.world_size * trainer.accumulate_grad_batches,
-            "devices": trainer.world_size,
-            "precision": str(trainer.precision),
-            "train": {**self._train.summary(trainer.world_size), "peak_memory_mb": self._fit.get("peak_memory_mb")},
-            "test": {
-                **self._test.summary(trainer.world_size),
-                "peak_memory_mb": _peak_memory_mb(pl_module.device) if self._test.epochs else None,
-            },
-            "resumed": self._fit["resumed"],
-            "curve": curve,
-            "diagnostics": self._fit.get("diagnostics"),
-            "placement": pl_module.placement.summary(),
-            "config": self.config,
-            "config_hash": config_hash(self.config),
-            "environment": environment.describe(pl_module.device),
-            "started_at": self._fit["started_at"],
-            "finished_at": _now(),
-            **more,
+            "written_at": _now(),
+            "error": error,
+            "failed_at": failed_at,
+            "trained": self._trained,
+            "scores": [cast(ScoreFields, asdict(score)) for score in pl_module.declared_scores],
+            "tested": self._tested,
         }
         write_record(record, self.path)
+
+
+def readable_record(path: Path) -> Record | None:
+    """Return the record at ``path``; None, with a line on stderr, if what is there is none."""
+    if not path.exists():
+        return None
+    try:
+        return read_record(path)
+    except UserError as error:
+        print(f"set aside: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def _same(one: Trained, other: Trained) -> bool:
+    return all(one[key] == other[key] for key in ("config_hash", "steps", "started_at"))
+
+
+def _other_tests(tests: list[Tested], test: Tested) -> list[Tested]:
+    return [t for t in tests if (t["weights"], t["conditions"]) != (test["weights"], test["conditions"])]
+
+
+def _untrained(trainer: Trainer, epochs: int) -> str | None:
+    """Return what is left of the configured training, if anything."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return "fast_dev_run"
+    if trainer.max_steps > 0:
+        done = trainer.global_step >= trainer.max_steps
+        return None if done else f"{trainer.global_step} of {trainer.max_steps} steps"
+    if trainer.max_epochs is None or trainer.max_epochs < 0 or epochs >= max(trainer.max_epochs, 1):
+        return None
+    return f"{epochs} of {trainer.max_epochs} epochs"
+
+
+def _out_of_time(trainer: Trainer) -> bool:
+    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
+
+
+def _code(module: BenchModule) -> Code:
+    return {
+        "package": environment.IMPORTED,
+        "commit": environment.imported_commit(),
+        "activation": _activation_source(module.network.get_submodule(module.placement.placements[0].path))
+        if module.placement.placements
+        else None,
+    }
+
+
+def _activation_source(activation: torch.nn.Module) -> str | None:
+    """Return a hash of the files in which an activation function of the user's own is written."""
+    functions = [getattr(part, "function", None) or type(part) for part in activation.modules()]
+    names = {function.__module__ for function in functions}
+    own = sorted(name for name in names if name.partition(".")[0] not in ("torch", "torchvision", "lpflu_bench"))
+    return "-".join(hashes) if (hashes := [h for name in own if (h := environment.module_hash(name))]) else None

@@ -42,7 +42,7 @@ def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
                 row[f"{name}_mean"], row[f"{name}_sd"] = values.mean(), values.std(ddof=1)
         row["parameters"] = int(group["parameters"].iloc[0])
         for name in ("images_per_second", "seconds"):
-            row[name] = group[f"train.{name}"].astype(float).median()
+            row[name] = group[name].astype(float).median()
         rows.append(row)
     return pd.DataFrame(rows)
 

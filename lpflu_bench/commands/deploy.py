@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from lpflu_bench.evaluation.deploy import Settings, deploy
     from lpflu_bench.evaluation.onnx_export import require_onnx
     from lpflu_bench.evaluation.trained_run import find_runs, open_run
-    from lpflu_bench.records import FILE_NAME, write_record
+    from lpflu_bench.records import FILE_NAME, Record, write_record
     from lpflu_bench.reports.deployed import deployed_frame, deployed_tables
 
     require_onnx()
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             opened = open_run(folder, {"root": args.data_root} if args.data_root else {})
             where = f"{folder} ({number} of {len(folders)}): "
             deployment = deploy(opened, settings, partial(_show, status, where))
-            record = {**opened.record, "deployed": deployment.as_dict()}
+            record: Record = {**opened.record, "deployed": deployment.as_dict()}
             write_record(record, folder / FILE_NAME)
             records.append(record)
     frame = deployed_frame(records)

@@ -1,7 +1,7 @@
 """``lpflu-bench report``: the runs found in some folders as a table and as CSV."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,27 @@ from lpflu_bench.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lpflu_bench.records import Record
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUNS", help="run folders, record.json files or folders of runs"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one row per run, with everything recorded")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="also write one row per test, with everything recorded"
+    )
+    add_include(parser)
+
+
+def add_include(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets other than finished runs into tables."""
+    parser.add_argument(
+        "--include",
+        choices=["partial"],
+        help="also show runs that were trained or tested in part (limited batches, fewer epochs), each marked",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,52 +38,81 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lpflu_bench.reports.frames import cells_frame
+    from lpflu_bench.reports.runs import source_texts
 
-    records = load_records(args.runs)
+    found, problems = load_records(args.runs)
+    wanted = ("finished", "partial") if args.include == "partial" else ("finished",)
+    records = [record for record in found.values() if record["status"] in wanted]
     console = Console()
-    for task in sorted({str(record.get("task")) for record in records}):
-        console.print(task_table(task, [record for record in records if str(record.get("task")) == task]))
+    for task in sorted({record["trained"]["task"] for record in records}):
+        console.print(task_table(task, [record for record in records if record["trained"]["task"] == task]))
+    for problem in problems:
+        console.print(f"set aside: {problem}", highlight=False, markup=False, soft_wrap=True)
+    for path, record in found.items():
+        if record["status"] not in wanted:
+            reason = record["error"] or record["trained"]["incomplete"] or ""
+            line = f"not in the table: {path}: {record['status']}" + (f" ({reason})" if reason else "")
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if len(sources := source_texts(records)) > 1:
+        console.print(f"runs of {len(sources)} different sources: {', '.join(sources)}", highlight=False)
     if args.csv is not None:
         try:
             args.csv.parent.mkdir(parents=True, exist_ok=True)
             cells_frame(records).to_csv(args.csv, index=False, lineterminator="\n")
         except OSError as error:
             raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
-        console.print(f"{args.csv}: {len(records)} run{'s' if len(records) > 1 else ''}", highlight=False)
+        console.print(f"{args.csv}: {len(records)} run{'' if len(records) == 1 else 's'}", highlight=False)
     return 0
 
 
-def load_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read every record below the paths once.
+def load_records(paths: Sequence[Path]) -> tuple[dict[Path, "Record"], list[str]]:
+    """Read every record below the paths once, and say what is wrong with those that cannot be used.
 
     Raises:
-        UserError: a path does not exist, a record cannot be read, or there is none at all.
+        UserError: a path does not exist, or there is no record at all.
     """
-    from lpflu_bench.records import find_records, read_record
+    from lpflu_bench.records import find_records, read_record, record_hash
 
     files = {file.resolve(): file for path in paths for file in find_records(path)}
     if not files:
         raise UserError(f"no record.json below {', '.join(map(str, paths))}; name folders in which runs have finished")
-    return [read_record(file) for file in files.values()]
+    records: dict[Path, Record] = {}
+    problems: list[str] = []
+    seen: dict[str, Path] = {}
+    for file in files.values():
+        try:
+            record = read_record(file)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if (first := seen.setdefault(record_hash(file), file)) != file:
+            problems.append(f"{file} is a copy of {first}")
+        else:
+            records[file] = record
+    return records, problems
 
 
-def task_table(task: str, records: Sequence[Mapping[str, Any]]) -> "Table":
+def task_table(task: str, records: Sequence["Record"]) -> "Table":
     """Return one task's runs as a table for the terminal, in the order of the CSV file."""
     from rich.table import Table
     from rich.text import Text
 
     from lpflu_bench.reports.frames import cells_frame
+    from lpflu_bench.reports.runs import declared_scores
 
     frame = cells_frame(records)
-    metrics = [name for name in frame.columns if name.startswith("metrics.")]
-    averaged = (frame["weights"] == "averaged").any()
-    shown = ["network", "activation", "seed", *(["weights"] if averaged else []), *metrics]
-    shown += ["train.images_per_second", "status"]
+    titles = {f"metrics.{name}": score.label for name, score in declared_scores(records).items()}
+    averaged = bool((frame["weights"] == "averaged").any())
+    conditions = [name for name in frame.columns if name.startswith("conditions.")]
+    shown = ["network", "activation", "seed", *(["weights"] if averaged else []), *conditions]
+    shown += [*(name for name in frame.columns if name in titles), "images_per_second", "status"]
     table = Table(title=task, title_justify="left", title_style="bold")
     for name in shown:
-        left = name in ("network", "activation", "weights", "status")
-        heading = {"train.images_per_second": "images/s"}.get(name, name.removeprefix("metrics."))
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+        left = name in ("network", "activation", "weights", "status", *conditions)
+        heading = {"images_per_second": "images/s", **titles}.get(name, name.removeprefix("conditions."))
+        table.add_column(
+            heading, justify="left" if left else "right", overflow="fold", no_wrap=name in ("weights", "status")
+        )
     for row in frame.to_dict("records"):
         table.add_row(*(Text(_cell_text(row.get(name))) for name in shown))
     return table

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -15,10 +14,10 @@ from lpflu_bench.callbacks.checkpoint import LAST
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.records import FILE_NAME, Record, read_record
 from lpflu_bench.training.config_errors import one_line
-from lpflu_bench.training.lightning_cli import CHECKPOINTS, quiet
-from lpflu_bench.training.trained_config import trained_config
+from lpflu_bench.training.lightning_cli import quiet
+from lpflu_bench.training.trained_config import CHECKPOINTS, trained_config
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class TrainedRun:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: Record
     module: BenchModule
     data: BenchDataModule
     digest: str
@@ -74,8 +73,7 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
         raise UserError(
             f"{checkpoint} has no record: {record_file} is missing; run `lpflu-bench test` on that run first"
         )
-    used = folder / "fit" / "config.yaml"
-    data_config = yaml.safe_load(used.read_text(encoding="utf-8"))["data"] if used.is_file() else trained["data"]
+    data_config = trained["data"]
     settings = {**data_config["init_args"], **(data_settings or {})}
     model_settings = {**trained["model"]["init_args"], "compile": False, "channels_last": False}
     config = {

@@ -17,9 +17,11 @@ from torchmetrics import Metric, MetricCollection
 
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
+from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.networks.initializers import Initializer, initialize
 from lpflu_bench.networks.starting_weights import load_starting_weights
+from lpflu_bench.outcomes import Outcomes
 from lpflu_bench.scores import Score
 from lpflu_bench.seeding import derive_seed, run_seed
 
@@ -89,7 +91,12 @@ class BenchModule(LightningModule, ABC):
         self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
         self.num_scored = 0
         """Samples scored on all ranks in the last validation or test epoch."""
+        self.test_scores: dict[str, float] = {}
+        """Scores of the last test epoch; Lightning's log rounds them to single precision."""
         self._scored_here = 0
+        self.outcomes: Outcomes | None = None
+        """What the last test epoch said of each image, in the data set's order; the same on all ranks."""
+        self._outcomes_here: list[Any] = []
 
     # --- what a kind provides -----------------------------------------------------------------------------------
 
@@ -121,6 +128,10 @@ class BenchModule(LightningModule, ABC):
     @abstractmethod
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
         """Turn what the metric computed into values of the declared scores; one that is undefined may be left out."""
+
+    @abstractmethod
+    def join_outcomes(self, images: Sequence[Any]) -> Outcomes:
+        """Make the test's outcomes of what :meth:`note_outcome` was given for each image, in the data set's order."""
 
     @property
     def num_classes(self) -> int:
@@ -222,8 +233,16 @@ class BenchModule(LightningModule, ABC):
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def log_loss(self, loss: Tensor, batch_size: int) -> None:
-        """Log the training loss: its mean over the epoch."""
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=batch_size)
+        """Log the training or validation loss: its mean over the epoch and over all ranks.
+
+        Args:
+            loss: of a batch, a mean.
+            batch_size: what the mean is over: its weight.
+        """
+        name = "train_loss" if self.training else "val_loss"
+        self.log(
+            name, loss, on_step=False, on_epoch=True, prog_bar=self.training, batch_size=batch_size, sync_dist=True
+        )
 
     def stage_metric(self, stage: str) -> Any:
         """Return the metric of ``val`` or ``test``."""
@@ -233,20 +252,34 @@ class BenchModule(LightningModule, ABC):
         """Count samples that this rank has scored in the running evaluation."""
         self._scored_here += samples
 
+    def note_outcome(self, image: Any) -> None:
+        """Keep what the test says of the next image of this rank; small, on the CPU, and picklable."""
+        self._outcomes_here.append(image)
+
     def _start_scoring(self) -> None:
         self._scored_here = 0
+        self._outcomes_here = []
 
     def _finish_scoring(self, stage: str) -> None:
         metric = self.stage_metric(stage)
         # `compute` gathers the states of all ranks, so the scores are those of the whole set on every rank.
-        scores = self.scores(metric.compute())
+        scores = {name: float(value) for name, value in self.scores(metric.compute()).items()}
         metric.reset()
         count = torch.tensor(self._scored_here, device=self.device)
         self.num_scored = int(self.trainer.strategy.reduce(count, reduce_op="sum"))
+        if stage == "test":
+            self.outcomes = self.join_outcomes(in_order(self._outcomes_here))
+            self.test_scores = scores
+            self._outcomes_here = []
+        if stage == "test" and all(math.isnan(value) for value in scores.values()):
+            raise UserError(
+                f"the test set has nothing to score: in its {self.num_scored} images every pixel is ignored, or there "
+                "is no object of the classes; is it a test set without labels?"
+            )
         declared = {score.name: score for score in self.declared_scores}
         for name, value in scores.items():
             # rank_zero_only would leave the other ranks without the value; it is the same on all of them.
-            self.log(f"{stage}_{name}", float(value), prog_bar=declared[name].main, sync_dist=True)
+            self.log(f"{stage}_{name}", value, prog_bar=declared[name].main, sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

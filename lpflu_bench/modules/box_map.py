@@ -1,16 +1,15 @@
 """COCO's mean average precision, with its state on the CPU and one exchange between ranks."""
 
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.distributed
 from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision.ops import box_convert
 
+from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.voc_ap import voc_mean_average_precision
 
 Backend = Literal["faster_coco_eval", "pycocotools"]
@@ -37,7 +36,7 @@ class BoxMAP(MeanAveragePrecision):
 
     torchmetrics exchanges list states one tensor at a time, which takes as many calls as there are images, never
     returns where ranks have different numbers of images (test sets are not padded here), and fails for tensors on the
-    CPU under nccl. Here every rank sends its lists in one object.
+    CPU under nccl. Here every rank sends a list in one object.
 
     Args:
         backend: ``faster_coco_eval``, or ``pycocotools``: the same numbers, several times slower.
@@ -78,12 +77,6 @@ class BoxMAP(MeanAveragePrecision):
         return computed | {"voc_map_11": torch.tensor(eleven), "voc_map": torch.tensor(every)}
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any = None) -> None:
-        group = process_group or self.process_group
-        ours = {name: getattr(self, name) for name in self._reductions}
-        theirs: list[Any] = [None] * torch.distributed.get_world_size(group)
-        torch.distributed.all_gather_object(theirs, ours, group=group)
         for name in self._reductions:
-            # Rank r of w has images r, r + w, ...: dealt out in turn, they come back in the data set's order, so that
-            # detections of equal score rank as they do in one process.
-            turns = zip_longest(*(state[name] for state in theirs))
-            setattr(self, name, [item for turn in turns for item in turn if item is not None])
+            # In the data set's order, detections of equal score rank as they do in one process.
+            setattr(self, name, in_order(getattr(self, name), process_group or self.process_group))

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+from torchmetrics.classification import MulticlassCalibrationError, MulticlassStatScores
 
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.networks.classifiers import NetworkSpec, build_classifier, classifier_name
+from lpflu_bench.outcomes import ClassificationOutcomes
 from lpflu_bench.scores import Score
 
 Batch = tuple[Tensor, Tensor]
@@ -67,19 +70,27 @@ class ClassificationModule(BenchModule):
         return build_classifier(network, num_classes, downsamplings=downsamplings)
 
     def build_metrics(self) -> MetricCollection:
-        """Return top-1 and top-5 accuracy over all images (micro; with fewer than 5 classes top-5 is top-all)."""
+        """Return how many images are right, first and among the first five (with fewer classes, among all)."""
         num_classes = self._build[1]
         errors = {
-            f"top{k}": MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", validate_args=False)
+            f"top{k}": MulticlassStatScores(
+                num_classes, top_k=min(k, num_classes), average="micro", validate_args=False
+            )
             for k in (1, 5)
         }
         calibration = MulticlassCalibrationError(num_classes, n_bins=15, norm="l1", validate_args=False)
         return MetricCollection({**errors, "nll": _LogLikelihood(), "ece": calibration}, compute_groups=False)
 
     def scores(self, computed: dict[str, Any]) -> dict[str, float | Tensor]:
-        """Return errors in percent, the negative log-likelihood in nats, and the calibration error in percent."""
-        errors: dict[str, float | Tensor] = {f"{k}_error": 100.0 * (1.0 - float(computed[k])) for k in ("top1", "top5")}
-        return errors | {"nll": float(computed["nll"]), "ece": 100.0 * float(computed["ece"])}
+        """Return errors in percent, the negative log-likelihood in nats, and the calibration error in percent.
+
+        Errors are computed from counts: an accuracy in single precision is rounded.
+        """
+        scores: dict[str, float | Tensor] = {}
+        for name in ("top1", "top5"):
+            right, _, _, _, images = computed[name].tolist()
+            scores[f"{name}_error"] = 100.0 * (images - right) / images
+        return scores | {"nll": float(computed["nll"]), "ece": 100.0 * float(computed["ece"])}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, num_classes] of images [B, 3, H, W]."""
@@ -95,8 +106,22 @@ class ClassificationModule(BenchModule):
 
     def _score(self, batch: Batch, stage: str) -> None:
         images, targets = batch
-        self.stage_metric(stage).update(self(images).float(), targets)
+        logits = self(images).float()
+        if stage == "val":
+            self.log_loss(F.cross_entropy(logits, targets), len(images))
+        else:
+            # As torchmetrics ranks them: the first of equal ones is the largest.
+            top1 = logits.argmax(1) == targets
+            top5 = (logits.topk(min(5, logits.shape[1]), dim=1).indices == targets[:, None]).any(1)
+            for correct in torch.stack([top1, top5], dim=1).tolist():
+                self.note_outcome(correct)
+        self.stage_metric(stage).update(logits, targets)
         self.count_scored(len(images))
+
+    def join_outcomes(self, images: Sequence[Any]) -> ClassificationOutcomes:
+        """Return which images are right."""
+        top1, top5 = np.array(images, bool).reshape(-1, 2).T
+        return ClassificationOutcomes({"top1": top1, "top5": top5})
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""

@@ -10,8 +10,10 @@ from torchvision.io import write_png
 
 from lpflu_bench.data.drawing import draw_predictions
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.modules.box_map import Backend, BoxMAP
+from lpflu_bench.modules.box_map import Backend, BoxMAP, to_cpu
+from lpflu_bench.modules.box_matches import detection_outcomes, match_image
 from lpflu_bench.networks.detectors import SSDLITE, build_detector
+from lpflu_bench.outcomes import DetectionOutcomes
 from lpflu_bench.scores import Score
 
 Boxes = dict[str, Tensor]
@@ -131,6 +133,17 @@ class DetectionModule(BenchModule):
         self.log_loss(loss, len(images))
         return loss
 
+    def _log_validation_loss(self, batch: Batch) -> None:
+        """Log SSD's losses on the objects that are to be found, with batch norm and dropout as in evaluation."""
+        images, targets = batch
+        found = [{name: item[name][item["iscrowd"] == 0] for name in ("boxes", "labels")} for item in targets]
+        self.network.training = True  # of the network alone, not of its parts: it returns losses then
+        try:
+            losses: dict[str, Tensor] = self(images, found)
+        finally:
+            self.network.training = False
+        self.log_loss(torch.stack(list(losses.values())).sum(), len(images))
+
     def _detect(self, batch: Batch) -> tuple[list[Boxes], list[Boxes]]:
         """Return predictions and targets with their boxes in the original images' pixels."""
         images, targets = batch
@@ -144,8 +157,20 @@ class DetectionModule(BenchModule):
         return predictions, truth
 
     def _score(self, batch: Batch, stage: str) -> None:
-        self.stage_metric(stage).update(*self._detect(batch))
+        if stage == "val":
+            self._log_validation_loss(batch)
+        predictions, targets = self._detect(batch)
+        self.stage_metric(stage).update(predictions, targets)
+        if stage == "test":
+            names = ("boxes", "scores", "labels"), ("boxes", "labels", "iscrowd")
+            on_cpu = (to_cpu(items, keys) for items, keys in zip((predictions, targets), names, strict=True))
+            for prediction, target in zip(*on_cpu, strict=True):
+                self.note_outcome(match_image(prediction, target))
         self.count_scored(len(batch[0]))
+
+    def join_outcomes(self, images: Sequence[Any]) -> DetectionOutcomes:
+        """Return each image's matches."""
+        return detection_outcomes(images)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""

@@ -1,9 +1,10 @@
 """Semantic segmentation: per-pixel cross-entropy, mean IoU and pixel accuracy from one confusion matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,9 +15,10 @@ from lpflu_bench.data.drawing import draw_masks
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.networks.segmenters import build_segmenter
+from lpflu_bench.outcomes import SegmentationOutcomes
 from lpflu_bench.scores import Score
 
-Batch = tuple[Tensor, Tensor | Sequence[Tensor]]
+Batch = tuple[Tensor, Sequence[Tensor] | Tensor]
 
 
 def class_ious(confusion: Tensor) -> Tensor:
@@ -151,21 +153,44 @@ class SegmentationModule(BenchModule):
         self.log_loss(loss, len(images))
         return loss
 
-    def _class_maps(self, images: Tensor, sizes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-        """Return the predicted classes of each image at the size given for it, long [H_i, W_i]."""
-        logits = self(images).float()
+    def _resized_logits(self, images: Tensor, masks: Sequence[Tensor] | Tensor) -> Iterator[Tensor]:
+        """Yield each image's logits at the size of its mask, float [C, H_i, W_i]."""
         # One image at a time: resized to 1024 x 2048 the logits of 20 classes are 168 MB an image.
-        return [
-            F.interpolate(one[None], size=size, mode="bilinear", align_corners=False)[0].argmax(0)
-            for one, size in zip(logits, sizes, strict=True)
-        ]
+        for one, mask in zip(self(images).float(), masks, strict=True):
+            yield F.interpolate(one[None], size=mask.shape[-2:], mode="bilinear", align_corners=False)[0]
 
     def _score(self, batch: Batch, stage: str) -> None:
         images, masks = batch
         metric = self.stage_metric(stage)
-        for predicted, mask in zip(self._class_maps(images, [mask.shape for mask in masks]), masks, strict=True):
+        loss, pixels = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        for logits, mask in zip(self._resized_logits(images, masks), masks, strict=True):
+            predicted = logits.argmax(0)
             metric.update(predicted, mask)
+            if stage == "test":
+                self.note_outcome(self._confusion_entries(predicted, mask))
+            if stage == "val":
+                loss += F.cross_entropy(
+                    logits[None], mask[None].long(), ignore_index=self._ignore_index, reduction="sum"
+                )
+                pixels += (mask != self._ignore_index).sum()
+        if stage == "val":
+            scored = max(int(pixels), 1)
+            self.log_loss(loss / scored, scored)
         self.count_scored(len(images))
+
+    def _confusion_entries(self, predicted: Tensor, mask: Tensor) -> tuple[Any, Any]:
+        """Return the cells (label * C + prediction) of an image's confusion matrix that are not 0, and their counts."""
+        scored = mask != self._ignore_index
+        cells = torch.bincount(mask[scored].long() * self.num_classes + predicted[scored])
+        there = cells.nonzero().flatten()
+        return there.cpu().numpy(), cells[there].cpu().numpy()
+
+    def join_outcomes(self, images: Sequence[Any]) -> SegmentationOutcomes:
+        """Return each image's confusion matrix."""
+        cells, counts = (np.concatenate([np.empty(0, np.int64), *(image[part] for image in images)]) for part in (0, 1))
+        index = np.repeat(np.arange(len(images)), [len(cells) for cells, _ in images])
+        other = -1 if self.other_class is None else self.other_class
+        return SegmentationOutcomes(index, cells, counts, len(images), self.num_classes, other)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""
@@ -177,8 +202,7 @@ class SegmentationModule(BenchModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Tensor]:
         """Return the predicted class of each pixel at the labels' own resolution, a long [H_i, W_i] for each image."""
-        images, masks = batch
-        return self._class_maps(images, [mask.shape for mask in masks])
+        return [logits.argmax(0) for logits in self._resized_logits(*batch)]
 
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Tensor, class_names: Sequence[str]

@@ -10,6 +10,7 @@ from lpflu_bench.inference.design import seeds_text, seeds_wanted
 from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.inference.sequential import look_levels
 from lpflu_bench.inference.verdicts import Verdict, Word
+from lpflu_bench.records import WEIGHTS, Record, Weights
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.ranking import study_ranks
 from lpflu_bench.reports.replication import Replication, replicate
@@ -34,7 +35,7 @@ class Analysis:
 
     spec: ReportSpec
     runs: Runs
-    records: tuple[Mapping[str, Any], ...]
+    records: tuple[Record, ...]
     columns: tuple[Column, ...]
     ranks: Ranks | str
     replication: Replication | None
@@ -45,7 +46,7 @@ class Analysis:
         return tuple(column for column in self.columns if column.main and column.weights == "raw")
 
 
-def analyse(spec: ReportSpec, records: Sequence[Mapping[str, Any]]) -> Analysis:
+def analyse(spec: ReportSpec, records: Sequence[Record]) -> Analysis:
     """Judge a study.
 
     Everything is judged before anything is left out: what ``spec.only`` hides still counts in every family.
@@ -113,7 +114,7 @@ def _columns(spec: ReportSpec, runs: Runs, place: Place) -> list[Column]:
     main = main_score(scores)
     columns: list[Column] = []
     for score in sorted(scores, key=lambda score: score != main):
-        for weights in ("raw", "averaged"):
+        for weights in WEIGHTS:
             if any(metric_value(record, score.name, weights) is not None for record in records):
                 before = columns[-1] if columns else None
                 columns.append(_column(spec, runs, place, weights, score, score == main, before))
@@ -123,7 +124,7 @@ def _columns(spec: ReportSpec, runs: Runs, place: Place) -> list[Column]:
 class _Values:
     """A score's values at a place, as the rule takes them."""
 
-    def __init__(self, spec: ReportSpec, runs: Runs, place: Place, weights: str, score: Score) -> None:
+    def __init__(self, spec: ReportSpec, runs: Runs, place: Place, weights: Weights, score: Score) -> None:
         self.scores: dict[str, dict[int, float]] = {}
         self.lost: dict[str, list[int]] = {}
         self.diverged: dict[str, tuple[int, ...]] = {}
@@ -164,7 +165,7 @@ class _Values:
 
 
 def _column(
-    spec: ReportSpec, runs: Runs, place: Place, weights: str, score: Score, main: bool, before: Column | None
+    spec: ReportSpec, runs: Runs, place: Place, weights: Weights, score: Score, main: bool, before: Column | None
 ) -> Column:
     values = _Values(spec, runs, place, weights, score)
     margin = spec.rule.margin_of(score.name)
@@ -243,11 +244,14 @@ def _notes(spec: ReportSpec, runs: Runs, place: Place, activation: str, values: 
     if seeds := values.diverged[activation]:
         notes.append(f"seed {', '.join(map(str, seeds))} diverged")
     gaps = [gap for gap in runs.gaps if gap.place == place and gap.activation == activation and not gap.diverged]
-    for status, words in (("failed", "failed"), ("fitted", "not tested"), ("missing", "missing")):
+    done = runs.finished.get((place, activation), {})
+    if partial := [str(seed) for seed, record in sorted(done.items()) if record["status"] == "partial"]:
+        notes.append(f"seed {', '.join(partial)} partial")
+    for status in ("failed", "fitted", "interrupted", "partial", "missing"):
         if spec.rule.looks and status == "missing":
             continue  # of a sequential study the later seeds may never be needed
         if missing := [str(gap.seed) for gap in gaps if gap.status == status]:
-            notes.append(f"seed {', '.join(missing)} {words}")
+            notes.append(f"seed {', '.join(missing)} {'not tested' if status == 'fitted' else status}")
     if lost := values.lost.get(activation):
         notes.append(f"seed {', '.join(map(str, lost))} without a finite value")
     own, reference = values.scores[activation], values.scores.get(spec.reference, {})

@@ -6,6 +6,7 @@ import numpy as np
 
 from lpflu_bench.inference.comparison import Comparison
 from lpflu_bench.inference.verdicts import Interval, Verdict
+from lpflu_bench.records import Weights
 from lpflu_bench.reports.runs import Place
 from lpflu_bench.scores import Score
 
@@ -71,7 +72,7 @@ class Column:
     """
 
     place: Place
-    weights: str
+    weights: Weights
     score: Score
     main: bool
     rows: tuple[Row, ...]

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from rich.table import Table
 
+from lpflu_bench.records import Record
 from lpflu_bench.scores import Score, main_score, recorded_scores
 
 _FORMS = {"checkpoint": "PyTorch", "onnx": "ONNX", "int8": "ONNX, INT8"}
 
 
-def deployed_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def deployed_frame(records: Sequence[Record]) -> pd.DataFrame:
     """Return a row for each record, form, batch size and number of threads; records that were not deployed are left out.
 
     Columns: task, network, activation, seed, form, the scores, change (of the main score against the checkpoint, positive
@@ -23,7 +24,7 @@ def deployed_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for record in records:
         if not record.get("deployed"):
             continue
-        main = _main(record)
+        main, trained = _main(record), cast(Mapping[str, Any], record["trained"])
         forms = record["deployed"]["forms"]
         before = forms[0]["scores"][main.name]
         for form in forms:
@@ -31,7 +32,7 @@ def deployed_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             noise = form["signal_to_noise"]
             rows += [
                 {
-                    **{key: record[key] for key in ("task", "network", "activation", "seed")},
+                    **{key: trained[key] for key in ("task", "network", "activation", "seed")},
                     "form": form["form"],
                     **form["scores"],
                     "score": main.title,
@@ -51,7 +52,7 @@ def deployed_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _main(record: Mapping[str, Any]) -> Score:
+def _main(record: Record) -> Score:
     return main_score(recorded_scores(record).values())
 
 

@@ -5,7 +5,6 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.inference.verdicts import Word
+from lpflu_bench.records import Record
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column
 from lpflu_bench.reports.drawing import (
@@ -106,14 +106,14 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
     return Drawing(slug("intervals", where), "intervals", f"Differences: {where}", caption, figure)
 
 
-def _curve_keys(records: Sequence[Any], metric: Score) -> tuple[str, str] | None:
+def _curve_keys(records: Sequence[Record], metric: Score) -> tuple[str, str] | None:
     """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss.
 
     One epoch's value is no curve.
     """
     found: set[str] = set()
     for record in records:
-        epochs = Counter(key for point in record.get("curve") or () for key in point)
+        epochs = Counter(key for point in record["trained"]["curve"] for key in point)
         found.update(key for key, count in epochs.items() if count > 1)
     for key in (f"val_{metric.name}", f"test_{metric.name}", metric.name):
         if key in found:
@@ -133,7 +133,7 @@ def _curves(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
         for activation in runs.activations:
             points: dict[float, list[float]] = defaultdict(list)
             for record in runs.finished.get((column.place, activation), {}).values():
-                for point in record.get("curve") or ():
+                for point in record["trained"]["curve"]:
                     value = point.get(key)
                     if isinstance(value, (int, float)) and math.isfinite(value) and "epoch" in point:
                         points[point["epoch"]].append(value)
@@ -294,7 +294,7 @@ def _costs(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
         where = place_text(analysis.spec, column.place)
         better = "lower" if column.score.lower_is_better else "upper"
         caption = f"Better towards the {better} right. Large dots: means; small ones: single seeds."
-        devices = {str((r.get("environment") or {}).get("device", "")) for r in runs.records(column.place)} - {""}
+        devices = {str(r["trained"]["environment"].get("device", "")) for r in runs.records(column.place)} - {""}
         if len(devices) > 1:
             caption += f" Runs of different devices ({', '.join(sorted(devices))}): speeds are not comparable."
         elif devices:
@@ -305,7 +305,7 @@ def _costs(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
 def _cost_points(runs: Runs, column: Column, activation: str) -> list[tuple[float, float]]:
     points = []
     for record in runs.finished.get((column.place, activation), {}).values():
-        speed = (record.get("train") or {}).get("images_per_second")
+        speed = record["trained"]["images_per_second"]
         value = metric_value(record, column.score.name)
         if isinstance(speed, (int, float)) and math.isfinite(speed) and speed > 0 and value is not None:
             points.append((float(speed), value))

@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from lpflu_bench.records import Record, Tested
+
 _FIRST = ["task", "kind", "network", "activation", "seed", "weights", "status"]
 _MIDDLE = [
-    "num_test_samples",
+    "incomplete",
     "parameters",
     "epochs",
     "steps",
@@ -17,17 +19,23 @@ _MIDDLE = [
     "devices",
     "precision",
 ]
-_GROUPS = ["cell", "metrics", "", "train", "test", "activation_settings", "placement", "diagnostics", "config"]
-_LAST = ["config_hash", "environment", "started_at", "finished_at", "failed_at", "error", "schema"]
+_GROUPS = ["cell", "conditions", "metrics", "", "test", "activation_settings", "placement", "diagnostics", "config"]
+_LAST = ["config_hash", "code", "environment", "started_at", "finished_at", "written_at", "failed_at", "error"]
 _SCALAR_TYPES = {str, int, float, bool, type(None)}
-_LEFT_OUT = {"scores", "curve", "placement.layers", "diagnostics.layers", "metrics_averaged"}
+_LEFT_OUT = {"scores", "tested", "curve", "placement.layers", "placement.kept_layers", "diagnostics.layers"}
 
 
-def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's values under dotted keys (``config.model.init_args.optimizer``).
+def flatten(record: Record) -> dict[str, Any]:
+    """Return a record's values but its tests' under dotted keys (``config.model.init_args.optimizer``).
 
-    Lists become JSON. Left out are the curve and whatever is listed layer by layer: they are tables of their own.
+    What was trained stands without a prefix. Lists become JSON. Left out are the curve and whatever is listed layer by
+    layer: they are tables of their own.
     """
+    outer = {key: value for key, value in record.items() if key != "trained"}
+    return _flat({**record["trained"], **outer})
+
+
+def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def visit(mapping: Mapping[str, Any], prefix: str) -> None:
@@ -43,8 +51,14 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
                     value = json.dumps(value, default=str)
             flat[path] = value
 
-    visit(record, "")
+    visit(nested, "")
     return flat
+
+
+def _test_columns(test: Tested) -> dict[str, Any]:
+    """Return a test's values: ``weights``, ``metrics.*``, ``conditions.*``, and the rest as ``test.*``."""
+    shown = {name: test[name] for name in ("weights", "metrics", "conditions")}
+    return _flat({**shown, "test": {key: value for key, value in test.items() if key not in shown}})
 
 
 def column_order(columns: Sequence[str]) -> list[str]:
@@ -72,23 +86,20 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def cells_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return one row for each run, sorted by task, network, cell, activation, seed; empty where a run has no such key.
+def cells_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row for each test of each run, sorted by task, network, cell, activation, seed.
 
-    A run with weight averaging has two rows: ``weights`` says whether ``metrics.*`` are the ``raw`` or the ``averaged``
-    weights'.
+    A run that was not tested has one row. A run with weight averaging has two for each test: ``weights`` says whether
+    ``metrics.*`` are the ``raw`` or the ``averaged`` weights'. A place is empty where a run has no such key.
     """
     return flat_frame(records, [flatten(record) for record in records])
 
 
-def flat_frame(records: Sequence[Mapping[str, Any]], flats: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def flat_frame(records: Sequence[Record], flats: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return :func:`cells_frame` of records that are flattened already; ``flats`` in the order of ``records``."""
     rows: list[dict[str, Any]] = []
     for record, flat in zip(records, flats, strict=True):
-        rows.append({**flat, "weights": "raw"})
-        if averaged := record.get("metrics_averaged"):
-            others = {key: value for key, value in flat.items() if not key.startswith("metrics.")}
-            rows.append(others | {f"metrics.{key}": value for key, value in averaged.items()} | {"weights": "averaged"})
+        rows += [{**flat, **_test_columns(test)} for test in record["tested"]] or [{**flat, "weights": "raw"}]
     columns = column_order([key for row in rows for key in row])
     by = [
         "task",
@@ -96,6 +107,7 @@ def flat_frame(records: Sequence[Mapping[str, Any]], flats: Sequence[Mapping[str
         *(name for name in columns if name.startswith("cell.") and name != "cell.seed"),
         "activation",
         "seed",
+        *(name for name in columns if name.startswith("conditions.")),
         "weights",
         "config_hash",
         "started_at",

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from lpflu_bench.records import WEIGHTS, Record, Weights
 from lpflu_bench.reports import wording
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column, Row
@@ -18,7 +19,7 @@ from lpflu_bench.reports.drawing import INK, Drawing
 from lpflu_bench.reports.figures import MAX_PLACES, MAX_SWEEPS
 from lpflu_bench.reports.frames import flatten
 from lpflu_bench.reports.replication import Replication, differing_note
-from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text
+from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text, source_texts
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import REPLICATION_HEAD, overviews, replication_lines
 from lpflu_bench.text import duration, setting_text
@@ -88,7 +89,7 @@ def page(analysis: Analysis, pictures: Sequence[Picture], flats: Sequence[Mappin
     )
 
 
-def _facts(analysis: Analysis, cells: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _facts(analysis: Analysis, cells: Sequence[Record]) -> list[tuple[str, str]]:
     runs = analysis.runs
     done = sum(len(seeds) for seeds in runs.finished.values())
     failed = sum(gap.status == "failed" for gap in runs.gaps)
@@ -98,15 +99,17 @@ def _facts(analysis: Analysis, cells: Sequence[Mapping[str, Any]]) -> list[tuple
     facts.append(("rule", f"{wording.level_text(analysis.spec)} intervals, all of a column together"))
     facts.append(("seeds", ", ".join(map(str, seeds)) if len(seeds) <= 6 else f"{len(seeds)}"))
     finished = [record for group in runs.finished.values() for record in group.values()]
-    if epochs := sorted({record["epochs"] for record in finished if record.get("epochs")}):
+    if epochs := sorted({record["trained"]["epochs"] for record in finished}):
         facts.append(("epochs", ", ".join(map(str, epochs))))
-    seconds = sum(float((record.get("train") or {}).get("seconds") or 0) for record in finished)
+    trainings = {record["trained"]["config_hash"]: record["trained"] for record in finished}
+    seconds = sum(trained["seconds"] for trained in trainings.values())
     if seconds:
         facts.append(("training time", duration(seconds)))
-    for key, name in (("device", "device"), ("torch", "torch"), ("commit", "commit")):
-        found = sorted({str((cell.get("environment") or {}).get(key) or "") for cell in cells} - {""})
-        if found:
-            facts.append((name, ", ".join(text[:10] if key == "commit" else text for text in found[:3])))
+    for name in ("device", "torch"):
+        if found := sorted({str(cell["trained"]["environment"].get(name) or "") for cell in cells} - {""}):
+            facts.append((name, ", ".join(found)))
+    if sources := source_texts(finished):
+        facts.append(("source", ", ".join(sources)))
     return facts
 
 
@@ -158,7 +161,7 @@ def _bar(row: Row, reach: float) -> dict[str, float] | None:
 
 def _comparisons(analysis: Analysis, index: Mapping[int, int]) -> list[dict[str, Any]]:
     """Return the comparisons by place and kind of weights; the main score first."""
-    grouped: dict[tuple[Place, str], list[dict[str, Any]]] = {}
+    grouped: dict[tuple[Place, Weights], list[dict[str, Any]]] = {}
     for column in analysis.columns:
         reach = _track(column)
         lines = []
@@ -209,10 +212,8 @@ def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:
     for (place, activation), group in runs.finished.items():
         found: dict[str, list[float]] = {}
         for record in group.values():
-            if not record.get("diagnostics"):
-                continue
-            for key, value in flatten({"diagnostics": record["diagnostics"]}).items():
-                if isinstance(value, (int, float)) and math.isfinite(value):
+            for key, value in flatten(record).items():
+                if key.startswith("diagnostics.") and isinstance(value, (int, float)) and math.isfinite(value):
                     found.setdefault(key.removeprefix("diagnostics."), []).append(value)
         if found:
             means = {key: sum(values) / len(values) for key, values in found.items()}
@@ -222,22 +223,22 @@ def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:
     return {"keys": list(dict.fromkeys(key for *_, means in lines for key in means)), "lines": lines}
 
 
-def _cells(spec: ReportSpec, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _cells(spec: ReportSpec, cells: Sequence[Record]) -> dict[str, Any]:
     """Return every run's line: what it was and what came out."""
-    averaged = any(cell.get("metrics_averaged") for cell in cells)
-    scored: list[tuple[str, str, str]] = []
+    averaged = any(test["weights"] == "averaged" for cell in cells for test in cell["tested"])
+    scored: list[tuple[str, Weights, str]] = []
     declared = declared_scores(cells)
     for metric in (declared[name] for name in spec.metrics if name in declared):
-        for weights in ("raw", "averaged") if averaged else ("raw",):
+        for weights in WEIGHTS if averaged else WEIGHTS[:1]:
             if any(metric_value(cell, metric.name, weights) is not None for cell in cells):
                 label = metric.title + (f", {weights}" if averaged else "")
                 scored.append((metric.name, weights, label))
     lines = []
     for cell in cells:
         place = cell_of(cell, spec.axes)
-        train = cell.get("train") or {}
+        trained = cell["trained"]
         numbers = [metric_value(cell, name, weights) for name, weights, _ in scored]
-        speed, seconds, memory = (train.get(key) for key in ("images_per_second", "seconds", "peak_memory_mb"))
+        speed, seconds, memory = trained["images_per_second"], trained["seconds"], trained["peak_memory_mb"]
         lines.append(
             {
                 "texts": [setting_text(place[key]) for key in ("task", *spec.axes, "activation")],
@@ -245,11 +246,11 @@ def _cells(spec: ReportSpec, cells: Sequence[Mapping[str, Any]]) -> dict[str, An
                 "numbers": [(value, wording.number(value)) for value in numbers]
                 + [
                     (speed, "–" if speed is None else f"{speed:.0f}"),
-                    (seconds, "–" if seconds is None else duration(seconds)),
+                    (seconds, duration(seconds)),
                     (memory, "–" if memory is None else f"{memory:.0f}"),
                 ],
-                "status": str(cell.get("status")),
-                "error": str(cell.get("error") or ""),
+                "status": cell["status"],
+                "error": cell["error"] or "",
             }
         )
     heads = [*(label for *_, label in scored), "images/s", "training", "peak MB"]

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from lpflu_bench.inference.verdicts import Interval, Word
+from lpflu_bench.records import Record
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.published import Published, differing_text, load_published
-from lpflu_bench.reports.runs import Runs, place_text, trained_config
+from lpflu_bench.reports.runs import Runs, place_text
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.text import setting_text
 
 
 class Finding(StrEnum):
@@ -120,7 +120,7 @@ def replicate(spec: ReportSpec, runs: Runs, columns: Sequence[Column]) -> Replic
         place = column.place
         where = place_text(spec, place)
         records = runs.records(place)
-        networks = sorted({setting_text(record.get("network")) for record in records})
+        networks = sorted({record["trained"]["network"] for record in records})
         if len(networks) != 1:
             reasons.setdefault(f"several networks ({', '.join(networks)}) in one place", []).append(where)
             continue
@@ -143,11 +143,11 @@ def replicate(spec: ReportSpec, runs: Runs, columns: Sequence[Column]) -> Replic
 
 
 def _differing(
-    table: Published, task: str, setting: Mapping[str, str], records: Sequence[Mapping[str, Any]]
+    table: Published, task: str, setting: Mapping[str, str], records: Sequence[Record]
 ) -> dict[str, tuple[Any, Any]]:
     differing: dict[str, tuple[Any, Any]] = {}
     for record in records:
-        differing |= table.differing(task, setting, trained_config(record))
+        differing |= table.differing(task, setting, record["trained"]["config"])
     return differing
 
 

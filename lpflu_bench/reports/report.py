@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpflu_bench.files import write_text_atomically
+from lpflu_bench.records import Record
 from lpflu_bench.reports import drawing, figures, latex, markdown, page
 from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.frames import flat_frame, flatten
@@ -16,7 +17,7 @@ from lpflu_bench.reports.tables import replication_rows, result_rows
 __all__ = ["ReportSpec", "write_report"]
 
 
-def write_report(study: ReportSpec, records: Sequence[Mapping[str, Any]], out: Path) -> None:
+def write_report(study: ReportSpec, records: Sequence[Record], out: Path) -> None:
     """Write the report of a study into a folder; the same records give the same bytes.
 
     Files: ``cells.csv`` (one row per run, everything recorded), ``table.csv`` (one row per function, place and score),

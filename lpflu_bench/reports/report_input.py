@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lpflu_bench.records import Record, Tested
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.studies.grid import FINAL, TUNE, Cell
+from lpflu_bench.studies.grid import FINAL, TUNE, Cell, Plan
 from lpflu_bench.studies.study_file import Study
 from lpflu_bench.studies.tuning import Selection, describe_choices, validation_scores
 
-Part = tuple[ReportSpec, list[Mapping[str, Any]], Path]
+Part = tuple[ReportSpec, list[Record], Path]
 
 
 def _axes(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -23,19 +24,30 @@ def _axes(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(["network", *axes] if several and "network" not in axes else axes)
 
 
+def _validated(record: Record, labels: Mapping[str, Any]) -> Record:
+    """Return a record with its validation scores in the place of its test's."""
+    scores = validation_scores(record)
+    tests: list[Tested] = [{**test, "metrics": scores, "num_samples": 0} for test in record["tested"][:1]]
+    return {**record, "cell": dict(labels), "tested": tests}
+
+
 def report_parts(
     study: Study,
-    cells: Sequence[Cell],
+    plan: Plan,
     selection: Selection,
-    records: Mapping[str, Mapping[str, Any]],
+    records: Mapping[str, Record],
     folder: Path,
     narrowed: str = "",
+    *,
+    include_partial: bool = False,
 ) -> list[Part]:
     """Return (specification, records, folder) of the study's report, and of its tuning stage where it has one.
 
-    Records that belong to no cell of the plan stay out: the same folder may hold other settings' runs. ``cells`` and
-    ``selection`` are the whole study's: what ``--only`` hides is judged all the same.
+    Records that belong to no cell of the plan stay out: the same folder may hold other settings' runs. ``plan`` and
+    ``selection`` are the whole study's: what ``--only`` hides is judged all the same. A record is there once for each
+    planned test, with that test's results alone and its labels in ``cell``.
     """
+    cells = plan.cells
     final = [cell for cell in selection.cells if cell.stage == FINAL]
     planned = list({(cell.group, cell.seed): cell for cell in cells if cell.stage == FINAL}.values())
     spec = ReportSpec(
@@ -44,15 +56,16 @@ def report_parts(
         description=study.description,
         reference=study.reference,
         metrics=study.metrics,
-        axes=_axes(study, cells),
+        axes=(*_axes(study, cells), *(axis.name for axis in study.tests)),
         published=study.published,
-        planned=tuple(cell.labels for cell in planned),
+        planned=tuple({**cell.labels, **test.labels} for cell in planned for test in plan.tests_of(cell)),
+        include_partial=include_partial,
         rule=study.rule,
         narrowed=narrowed,
         only=study.only,
     )
     parts: list[Part] = []
-    mine: list[Mapping[str, Any]]
+    mine: list[Record]
     if study.tuning:
         first = [cell for cell in selection.cells if cell.stage == TUNE]
         text = describe_choices(selection, cells, study.tuning)
@@ -62,22 +75,20 @@ def report_parts(
             spec,
             name=f"{study.name}-tuning",
             title=f"{study.title}: the tuning stage, scores on the validation set",
-            axes=(*spec.axes, axis),
+            axes=(*_axes(study, cells), axis),
             published=None,
             rule=replace(study.rule, looks=()),
             planned=tuple({**cell.labels, axis: cell.choice} for cell in first),
         )
         mine = [
-            {
-                **records[cell.hash],
-                "cell": {**cell.labels, axis: cell.choice},
-                "metrics": validation_scores(records[cell.hash]),
-                "num_test_samples": None,
-            }
-            for cell in first
-            if cell.hash in records
+            _validated(records[cell.hash], {**cell.labels, axis: cell.choice}) for cell in first if cell.hash in records
         ]
         parts.append((trial, mine, folder / "tuning"))
-    mine = [{**records[cell.hash], "cell": dict(cell.labels)} for cell in final if cell.hash in records]
+    mine = [
+        {**record, "cell": {**cell.labels, **test.labels}, "tested": test.of(record)}
+        for cell in final
+        if (record := records.get(cell.hash)) is not None
+        for test in plan.tests_of(cell)
+    ]
     parts.append((spec, mine, folder))
     return parts

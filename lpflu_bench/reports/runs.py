@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lpflu_bench.errors import NOT_FINITE, UserError
-from lpflu_bench.records import config_hash
+from lpflu_bench.records import Record, Weights, metrics
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.scores import Score, recorded_scores
 from lpflu_bench.text import setting_text
@@ -29,7 +29,7 @@ class Gap:
     activation: str
     seed: int
     status: str
-    """``failed``, ``fitted`` (trained, not tested) or ``missing``."""
+    """Of the record (``failed``, ``fitted``: trained, not tested; ...), or ``missing``."""
     error: str = ""
 
     @property
@@ -56,11 +56,11 @@ class Runs:
     activations: list[str]
     values: dict[str, list[Any]]
     seeds: list[int]
-    finished: dict[tuple[Place, str], dict[int, Mapping[str, Any]]]
+    finished: dict[tuple[Place, str], dict[int, Record]]
     gaps: list[Gap] = field(default_factory=list)
     duplicates: int = 0
 
-    def records(self, place: Place) -> list[Mapping[str, Any]]:
+    def records(self, place: Place) -> list[Record]:
         """Return the finished records of a place."""
         return [r for name in self.activations for r in self.finished.get((place, name), {}).values()]
 
@@ -78,7 +78,7 @@ class Runs:
             ended.append(seed)
         return ended
 
-    def sorted(self, spec: ReportSpec, records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def sorted(self, spec: ReportSpec, records: Iterable[Record]) -> list[Record]:
         """Return the records that belong to these places and functions, in their order."""
         places = {place: number for number, place in enumerate(self.places)}
         functions = {name: number for number, name in enumerate(self.activations)}
@@ -116,10 +116,10 @@ def place_text(spec: ReportSpec, place: Place) -> str:
     return ", ".join([place.task, *(f"{axis} {value}" for axis, value in zip(spec.axes, place.setting, strict=True))])
 
 
-def cell_of(record: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-    """Return a record's task, activation, seed and axis values; what ``cell`` lacks comes from the record itself."""
-    cell = record.get("cell") or {}
-    return {key: cell.get(key, record.get(key)) for key in ("task", *axes, "activation", "seed")}
+def cell_of(record: Record, axes: Sequence[str]) -> dict[str, Any]:
+    """Return a record's task, activation, seed and axis values; what ``cell`` lacks comes from what was trained."""
+    cell = {**record["trained"], **record.get("cell", {})}
+    return {key: cell.get(key) for key in ("task", *axes, "activation", "seed")}
 
 
 def place_of(cell: Mapping[str, Any], axes: Sequence[str]) -> Place:
@@ -144,15 +144,17 @@ def _seed(cell: Mapping[str, Any]) -> int:
     return int(cell["seed"])
 
 
-def _latest(record: Mapping[str, Any]) -> tuple[str, str]:
-    return (str(record.get("finished_at") or record.get("started_at") or ""), str(record.get("config_hash") or ""))
+def _latest(record: Record) -> tuple[str, str]:
+    return (record["written_at"], record["trained"]["config_hash"])
 
 
-def collect(spec: ReportSpec, records: Sequence[Mapping[str, Any]]) -> Runs:
+def collect(spec: ReportSpec, records: Sequence[Record]) -> Runs:
     """Sort the records of a study into its places.
 
-    A finished record beats a failed one of the same run; of several finished ones the latest counts.
+    A record has the tests of one set of conditions (:func:`~lpflu_bench.records.by_condition`). A finished one beats any
+    other of the same run; of several finished ones the latest counts. Partial ones count where the report includes them.
     """
+    statuses = ("finished", "partial") if spec.include_partial else ("finished",)
     cells = [cell_of(record, spec.axes) for record in records]
     plan = [{key: cell.get(key) for key in ("task", *spec.axes, "activation", "seed")} for cell in spec.planned]
     known = bool(plan)
@@ -170,7 +172,7 @@ def collect(spec: ReportSpec, records: Sequence[Mapping[str, Any]]) -> Runs:
 
     places = sorted({place_of(cell, spec.axes) for cell in source}, key=place_key)
     activations = [str(value) for value in orders["activation"]]
-    found: dict[tuple[Place, str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    found: dict[tuple[Place, str, int], list[Record]] = defaultdict(list)
     for cell, record in zip(cells, records, strict=True):
         found[place_of(cell, spec.axes), str(cell["activation"]), _seed(cell)].append(record)
     if known:
@@ -183,19 +185,19 @@ def collect(spec: ReportSpec, records: Sequence[Mapping[str, Any]]) -> Runs:
     for key in sorted({*wanted, *found}, key=lambda key: (place_key(key[0]), activations.index(key[1]), key[2])):
         place, activation, seed = key
         attempts = sorted(found.get(key, []), key=_latest)
-        good = [record for record in attempts if record.get("status") == "finished" and record.get("metrics")]
+        good = [record for record in attempts if record["status"] in statuses and record["tested"]]
         if good:
             runs.finished.setdefault((place, activation), {})[seed] = good[-1]
             runs.duplicates += len(good) - 1
         elif attempts:
             last = attempts[-1]
-            runs.gaps.append(Gap(place, activation, seed, str(last.get("status")), str(last.get("error") or "")))
+            runs.gaps.append(Gap(place, activation, seed, last["status"], last["error"] or ""))
         else:
             runs.gaps.append(Gap(place, activation, seed, "missing"))
     return runs
 
 
-def declared_scores(records: Iterable[Mapping[str, Any]]) -> dict[str, Score]:
+def declared_scores(records: Iterable[Record]) -> dict[str, Score]:
     """Return the scores that records declare, by name.
 
     Raises:
@@ -212,25 +214,19 @@ def declared_scores(records: Iterable[Mapping[str, Any]]) -> dict[str, Score]:
     return declared
 
 
-def metric_value(record: Mapping[str, Any], metric: str, weights: str = "raw") -> float | None:
+def metric_value(record: Record, metric: str, weights: Weights = "raw") -> float | None:
     """Return a metric of the raw or averaged weights; None if it is not there or not a finite number."""
-    value = (record.get("metrics" if weights == "raw" else "metrics_averaged") or {}).get(metric)
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    value = metrics(record, weights).get(metric)
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
-def trained_config(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the configuration that a record's network was trained with."""
-    config: Mapping[str, Any] = record.get("config") or {}
-    return config
+def source_texts(records: Iterable[Record]) -> list[str]:
+    """Return the different sources that runs were trained or tested with: commit and the beginning of their hash."""
+    codes = [part["code"] for record in records for part in (record["trained"], *record["tested"])]
+    texts = {(str(code["commit"] or "")[:10], str(code["package"] or "unknown source")[:10]) for code in codes}
+    return [" ".join(filter(None, parts)) for parts in sorted(texts)]
 
 
-def trained_networks(records: Iterable[Mapping[str, Any]]) -> set[str]:
+def trained_networks(records: Iterable[Record]) -> set[str]:
     """Return the trained networks that records test, by what they were trained with: a further test makes no new one."""
-    networks = set()
-    for record in records:
-        config = dict(trained_config(record))
-        data = config.get("data") or {}
-        init_args = {key: value for key, value in (data.get("init_args") or {}).items() if not key.startswith("test_")}
-        config["data"] = {**data, "init_args": init_args}
-        networks.add(config_hash(config))
-    return networks
+    return {record["trained"]["config_hash"] for record in records}

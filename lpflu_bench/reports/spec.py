@@ -26,6 +26,7 @@ class ReportSpec:
         rule: how functions are compared, declared before the runs.
         narrowed: what of the study the report shows or changes, in words; empty for all of it as declared.
         only: axis -> the values that are shown. Everything is judged as if all were.
+        include_partial: whether runs that were trained or tested in part count, each marked as such.
     """
 
     name: str
@@ -39,3 +40,4 @@ class ReportSpec:
     rule: Rule = field(default_factory=Rule)
     narrowed: str = ""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    include_partial: bool = False

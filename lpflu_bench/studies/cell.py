@@ -1,26 +1,53 @@
 """One cell: train and test a resolved configuration, going on from its checkpoint if there is one."""
 
+import base64
 import gc
 import importlib
+import json
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.outcomes import outcomes_path
+from lpflu_bench.records import FILE_NAME, Record, Tested, read_record
 from lpflu_bench.studies.disk import is_disk_error
 
 RUNNER = "lpflu_bench.studies.cell:train_and_test"
+
+
+@dataclass(frozen=True)
+class PlannedTest:
+    """One of the tests of a cell's trained network.
+
+    Attributes:
+        labels: what it is called in tables: its value on each axis of the study's ``test:``.
+        settings: configuration keys and values that make it, on top of the cell's.
+        conditions: what the record will say it was tested under (:attr:`lpflu_bench.records.Tested.conditions`).
+    """
+
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, record: Record) -> list[Tested]:
+        """Return a record's results of this test: of the raw weights and, if there are some, the averaged ones."""
+        return [tested for tested in record["tested"] if tested["conditions"] == self.conditions]
+
+
+def is_finished(record: Record | None, tests: Sequence[PlannedTest]) -> bool:
+    """Return whether a record is finished and has every planned test: one may have come to the plan later."""
+    return record is not None and record["status"] == "finished" and all(test.of(record) for test in tests)
 
 
 @dataclass(frozen=True)
@@ -33,6 +60,7 @@ class Job:
         config: its resolved configuration, machine settings included.
         run_dir: its run folder.
         runner: ``module:function`` that runs it: takes a job, returns a record.
+        tests: what it is tested under.
     """
 
     cell: str
@@ -40,6 +68,7 @@ class Job:
     config: dict[str, Any]
     run_dir: str
     runner: str = RUNNER
+    tests: tuple[PlannedTest, ...] = (PlannedTest(),)
 
 
 @dataclass(frozen=True)
@@ -47,7 +76,8 @@ class Outcome:
     """What became of a job.
 
     Attributes:
-        record: of a finished run.
+        record: of a run that ended.
+        outcomes: of its tests by image, the file's bytes in base64.
         error: one line, of one that failed.
         final: running it again would end the same way.
         lost: it is not the cell's fault (a node of the cluster went away).
@@ -56,7 +86,8 @@ class Outcome:
         host: where.
     """
 
-    record: dict[str, Any] | None = None
+    record: Record | None = None
+    outcomes: str | None = None
     error: str | None = None
     final: bool = False
     lost: bool = False
@@ -69,25 +100,31 @@ class Outcome:
         return asdict(self)
 
 
-def train_and_test(job: Job) -> dict[str, Any]:
-    """Train and test a cell with the command line's ``fit`` and ``test``, and return its record.
+def job_from_dict(fields: Mapping[str, Any]) -> Job:
+    """Return the job whose fields came through JSON."""
+    return Job(**{**fields, "tests": tuple(PlannedTest(**test) for test in fields["tests"])})
 
-    A run that was interrupted resumes from its last checkpoint; one that is trained is only tested.
+
+def train_and_test(job: Job) -> Record:
+    """Train a cell with the command line's ``fit``, test it under each of its conditions, and return its record.
+
+    A run that was interrupted resumes from its last checkpoint; one that is trained is only tested, and only where its
+    record has no test yet.
 
     Raises:
         UserError: the run cannot be done as configured, or its loss is not finite.
     """
     from lpflu_bench.callbacks.checkpoint import LAST
+    from lpflu_bench.callbacks.record import readable_record
     from lpflu_bench.training import lightning_cli
-    from lpflu_bench.training.trained_config import trained_config
+    from lpflu_bench.training.trained_config import CHECKPOINTS, trained_config
 
     folder = Path(job.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(job.config, sort_keys=False), encoding="utf-8")
-    record = folder / FILE_NAME
-    checkpoint = folder / lightning_cli.CHECKPOINTS / LAST
-    status = read_record(record)["status"] if record.exists() else None
+    path = folder / FILE_NAME
+    checkpoint = folder / CHECKPOINTS / LAST
     if checkpoint.exists():
         try:
             trained_config(checkpoint)
@@ -95,22 +132,18 @@ def train_and_test(job: Job) -> dict[str, Any]:
             print(f"restarting from scratch: {error}", flush=True)
             shutil.rmtree(checkpoint.parent)
     if not checkpoint.exists():
-        record.unlink(missing_ok=True)
-        status = None
-    _reset_peak_memory()
-    arguments = ["--config", str(config), "--run_dir", str(folder)]
-    if status not in ("fitted", "finished"):
-        going_on = ["--ckpt_path", "last"] if checkpoint.exists() else []
-        lightning_cli.run(["fit", *arguments, *going_on])
-    if status != "finished":
-        lightning_cli.run(["test", *arguments, "--ckpt_path", "last"])
-    return read_record(record)
-
-
-def _reset_peak_memory() -> None:
-    """Let the peak be this cell's, not that of an earlier one in the same process (Linux; elsewhere it stays)."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        path.unlink(missing_ok=True)
+    record = readable_record(path)
+    if record is None or record["trained"]["incomplete"]:
+        resuming = ["--ckpt_path", "last"] if checkpoint.exists() else []
+        lightning_cli.run(["fit", "--config", str(config), "--run_dir", str(folder), *resuming])
+        record = read_record(path)
+    for test in job.tests:
+        if not any(tested["incomplete"] is None for tested in test.of(record)):
+            options = [f"--{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in test.settings.items()]
+            where = ["--config", str(config), "--run_dir", str(folder), "--ckpt_path", "last"]
+            lightning_cli.run(["test", *where, *options])
+    return read_record(path)
 
 
 def run_job(job: Job, time_limit: float | None = None) -> Outcome:
@@ -127,10 +160,12 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
     host = socket.gethostname()
     module, _, function = job.runner.partition(":")
     try:
-        runner: Callable[[Job], dict[str, Any]] = getattr(importlib.import_module(module), function)
+        runner: Callable[[Job], Record] = getattr(importlib.import_module(module), function)
         with _limited(time_limit), _interrupts():
             record = runner(job)
-        return Outcome(record=record, seconds=time.monotonic() - start, host=host)
+        file = outcomes_path(Path(job.run_dir) / FILE_NAME)
+        outcomes = base64.b64encode(file.read_bytes()).decode() if file.is_file() else None
+        return Outcome(record=record, outcomes=outcomes, seconds=time.monotonic() - start, host=host)
     except _TerminatedError:
         return Outcome(error="stopped by SIGTERM", lost=True, seconds=time.monotonic() - start, host=host)
     except Exception as error:

@@ -14,10 +14,11 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
+from lpflu_bench.identity import CONDITION_KEYS, conditions, config_hash, leaves
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.paths import resource_path
-from lpflu_bench.records import config_hash
 from lpflu_bench.scores import Score
+from lpflu_bench.studies.cell import PlannedTest
 from lpflu_bench.studies.study_file import Axis, Study, Value, overlaps
 from lpflu_bench.text import nearest, setting_text
 
@@ -82,11 +83,17 @@ class Plan:
         cells: one run each.
         templates: their resolved configurations, but for the seed.
         scores: what the study reports, in its order; what a task does not report is left out there.
+        tests: of each template: what its cells are tested under.
     """
 
     cells: tuple[Cell, ...]
     templates: tuple[Flat, ...]
     scores: tuple[Score, ...]
+    tests: tuple[tuple[PlannedTest, ...], ...]
+
+    def tests_of(self, cell: Cell) -> tuple[PlannedTest, ...]:
+        """Return what a cell is tested under."""
+        return self.tests[cell.template]
 
     def config(self, cell: Cell) -> dict[str, Any]:
         """Return a cell's resolved configuration."""
@@ -210,8 +217,20 @@ def _network(flat: Flat, base: str) -> str:
     return str(flat.get(("model", "init_args", "network")) or Path(base).stem)
 
 
-def _expand(study: Study, resolver: Resolve) -> Iterator[tuple[dict[str, Any], Flat, tuple[int, ...], str, Any]]:
-    """Yield (labels, configuration, seeds, stage, tuned value) of every combination."""
+@dataclass(frozen=True)
+class _Combination:
+    """One combination of axis values."""
+
+    labels: dict[str, Any]
+    flat: Flat
+    seeds: tuple[int, ...]
+    stage: str
+    choice: Any
+    base: str
+
+
+def _expand(study: Study, resolver: Resolve) -> Iterator[_Combination]:
+    """Yield every combination."""
     activations = study.axis("activation")
     swept = [axis for axis in study.axes if axis.name != "activation"]
     stages: list[tuple[str, Mapping[str, Any], tuple[int, ...], list[Axis]]] = [(FINAL, {}, study.seeds, [])]
@@ -231,7 +250,33 @@ def _expand(study: Study, resolver: Resolve) -> Iterator[tuple[dict[str, Any], F
                 "activation": chosen["activation"].label,
                 **{axis.name: chosen[axis.name].label for axis in swept},
             }
-            yield labels, flat, seeds, stage, chosen[tuned[0].name].label if tuned else None
+            yield _Combination(labels, flat, seeds, stage, chosen[tuned[0].name].label if tuned else None, base)
+
+
+class _TestAxes:
+    """The combinations of a study's test axes for one base."""
+
+    def __init__(self, study: Study, resolver: Resolve, base: str) -> None:
+        self._tests: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+        files = [base, *study.overlays]
+        for values in itertools.product(*(axis.values for axis in study.tests)):
+            labels = {axis.name: value.label for axis, value in zip(study.tests, values, strict=True)}
+            settings = {key: setting for value in values for key, setting in value.settings.items()}
+            try:
+                config = resolver.resolve(files, {**study.settings, **settings})
+                resolver.check(config)
+            except UserError as error:
+                named = ", ".join(f"{name} = {setting_text(label)}" for name, label in labels.items())
+                raise UserError(f"{base} with the test {named or 'without conditions'}: {error}") from error
+            touched = {key for key in CONDITION_KEYS if any(overlaps(key, name) for name in settings)}
+            self._tests.append((labels, settings, {k: v for k, v in leaves(config) if k in touched}))
+
+    def of(self, config: Mapping[str, Any]) -> tuple[PlannedTest, ...]:
+        """Return the tests of a resolved configuration."""
+        return tuple(
+            PlannedTest(labels, settings, conditions(config, config, changed))
+            for labels, settings, changed in self._tests
+        )
 
 
 def _scores(study: Study, resolver: Resolve, templates: Iterable[Flat]) -> tuple[Score, ...]:
@@ -265,27 +310,33 @@ def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozen
             metric.
     """
     combinations = list(_expand(study, resolver))
-    for _, flat, _, _, _ in combinations:
-        if flat["task",] in embedded:
-            flat[ROOT_KEY] = EMBEDDED
-    templates = tuple(flat for _, flat, _, _, _ in combinations)
+    for combination in combinations:
+        if combination.flat["task",] in embedded:
+            combination.flat[ROOT_KEY] = EMBEDDED
+    templates = tuple(combination.flat for combination in combinations)
+    axes = {base: _TestAxes(study, resolver, base) for base in study.bases}
+    plain = replace(study, tests=())
+    tuning = {base: _TestAxes(plain, resolver, base) for base in study.bases}
+    tests = tuple(
+        (axes if combination.stage == FINAL else tuning)[combination.base].of(nest(combination.flat))
+        for combination in combinations
+    )
     cells: list[Cell] = []
     seen: dict[str, Cell] = {}
     for stage in (TUNE, FINAL):
-        seeds = tuple(dict.fromkeys(s for _, _, all_, kind, _ in combinations if kind == stage for s in all_))
-        for seed, (index, (labels, flat, _, kind, choice)) in itertools.product(seeds, enumerate(combinations)):
-            if kind != stage:
+        seeds = tuple(dict.fromkeys(seed for c in combinations if c.stage == stage for seed in c.seeds))
+        for seed, (index, one) in itertools.product(seeds, enumerate(combinations)):
+            if one.stage != stage:
                 continue
-            digest = config_hash(nest({**flat, SEED_KEY: seed}))
-            named = {**labels, "seed": seed}
-            cell = Cell(digest, named, index, seed, stage, choice)
+            digest = config_hash(nest({**one.flat, SEED_KEY: seed}))
+            cell = Cell(digest, {**one.labels, "seed": seed}, index, seed, stage, one.choice)
             if digest in seen:
                 raise UserError(
                     f"study {study.name}: '{seen[digest]}' and '{cell}' are the same run; an axis sets nothing new"
                 )
             seen[digest] = cell
             cells.append(cell)
-    return Plan(tuple(cells), templates, _scores(study, resolver, templates))
+    return Plan(tuple(cells), templates, _scores(study, resolver, templates), tests)
 
 
 def select(plan: Plan, only: Mapping[str, Iterable[str]]) -> tuple[Cell, ...]:
@@ -345,7 +396,8 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
         if kept["key"] == key:
             templates = tuple({tuple(path): value for path, value in flat} for flat in kept["templates"])
             scores = tuple(Score(**fields) for fields in kept["scores"])
-            return Plan(tuple(Cell(*fields) for fields in kept["cells"]), templates, scores)
+            tests = tuple(tuple(PlannedTest(**fields) for fields in group) for group in kept["tests"])
+            return Plan(tuple(Cell(*fields) for fields in kept["cells"]), templates, scores, tests)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or of another version
     from lpflu_bench.studies.resolve import Resolver
@@ -355,6 +407,7 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
         "key": key,
         "templates": [list(flat.items()) for flat in plan.templates],
         "scores": [asdict(score) for score in plan.scores],
+        "tests": [[vars(test) for test in group] for group in plan.tests],
         "cells": [[c.hash, dict(c.labels), c.template, c.seed, c.stage, c.choice] for c in plan.cells],
     }
     with contextlib.suppress(OSError):  # a read-only or full disk: next time it is made again

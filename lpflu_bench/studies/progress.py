@@ -14,20 +14,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lpflu_bench.records import Record, metrics
 from lpflu_bench.scores import main_score, recorded_scores
 from lpflu_bench.studies.cell import Outcome
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.text import duration
 
 
-def metric_text(record: Mapping[str, Any], names: Sequence[str]) -> str:
+def metric_text(record: Record, names: Sequence[str]) -> str:
     """Return the main one of the named scores that a record has."""
-    metrics = record.get("metrics") or {}
-    reported = [score for name, score in recorded_scores(record).items() if name in names and name in metrics]
+    values = metrics(record)
+    reported = [score for name, score in recorded_scores(record).items() if name in names and name in values]
     if not reported:
         return ""
     main = main_score(reported)
-    return f"{main.label} {metrics[main.name]:.2f} {main.unit}".rstrip()
+    return f"{main.label} {values[main.name]:.2f} {main.unit}".rstrip()
 
 
 def current_state(run_dir: Path) -> str:
@@ -124,7 +125,7 @@ class StudyProgress:
             self._done += 1
             self._here += 1
             self._durations.add(cell.labels, seconds)
-            said = metric_text(outcome.record or {}, self._metrics)
+            said = metric_text(outcome.record, self._metrics) if outcome.record else ""
         else:
             self._failed += state == "failed"
             said = {"retry": "again: ", "lost": "lost, again: "}.get(state, "") + str(outcome.error)

@@ -1,5 +1,6 @@
 """Run the cells of a study that are not finished, on an executor, into the store."""
 
+import base64
 import contextlib
 import time
 from collections import Counter, deque
@@ -8,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import FILE_NAME, SCHEMA, identity, read_record
-from lpflu_bench.studies.cell import RUNNER, Job, Outcome
+from lpflu_bench.identity import identity
+from lpflu_bench.records import FILE_NAME, Record, blank, read_record
+from lpflu_bench.studies.cell import RUNNER, Job, Outcome, PlannedTest, is_finished
 from lpflu_bench.studies.executors.base import Executor
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.locks import Owner
@@ -26,7 +28,7 @@ class Progress(Protocol):
         """A cell has started."""
 
     def ended(self, cell: Cell, outcome: Outcome, state: str) -> None:
-        """A cell ended: ``finished``, ``failed``, ``retry`` or ``lost``."""
+        """A cell ended: ``finished``, ``partial``, ``failed``, ``retry`` or ``lost``."""
 
     def tick(self, queued: Sequence[Cell], slots: int) -> None:
         """Time has passed."""
@@ -38,6 +40,8 @@ class Summary:
 
     finished: list[Cell] = field(default_factory=list)
     failed: dict[Cell, str] = field(default_factory=dict)
+    partial: dict[Cell, str] = field(default_factory=dict)
+    """Cells that were trained or tested with less than there is, and why."""
     claimed_elsewhere: dict[Cell, Owner | None] = field(default_factory=dict)
     """Cells that another process is still at work on."""
     left: int = 0
@@ -58,6 +62,7 @@ class StudyRun:
         limit: start at most so many cells.
         before_start: called before each cell is started; what it raises stops the run.
         runner: what runs a cell (:attr:`Job.runner`).
+        tests_of: gives what a cell is tested under.
     """
 
     def __init__(
@@ -72,10 +77,12 @@ class StudyRun:
         limit: int | None = None,
         before_start: Callable[[], None] = lambda: None,
         runner: str = RUNNER,
+        tests_of: Callable[[Cell], tuple[PlannedTest, ...]] = lambda _: (PlannedTest(),),
     ) -> None:
         self._store, self._executor, self._config_of, self._progress = store, executor, config_of, progress
         self._retries, self._fail_fast, self._limit, self._runner = retries, fail_fast, limit, runner
         self._before_start = before_start
+        self._tests_of = tests_of
         self._tries: Counter[str] = Counter()
         self._running: dict[str, Cell] = {}
         self._started: set[str] = set()
@@ -156,14 +163,15 @@ class StudyRun:
                 self._elsewhere.append(cell)
                 continue
             record = self._store.record(cell.hash)  # after the claim: another process may just have finished it
-            if record is not None and record["status"] == "finished":
+            tests = self._tests_of(cell)
+            if is_finished(record, tests):
                 self._store.locks.release(cell.hash)
                 continue
             self._store.start_attempt(cell.hash)
             self._started.add(cell.hash)
             folder = str(self._store.run_dir(cell.hash).absolute())
             self._running[cell.hash] = cell
-            self._executor.submit(Job(cell.hash, str(cell), self._config_of(cell), folder, self._runner))
+            self._executor.submit(Job(cell.hash, str(cell), self._config_of(cell), folder, self._runner, tests))
             self._progress.started(cell)
 
     def _end(self, cell: Cell, outcome: Outcome, queue: deque[Cell]) -> None:
@@ -179,10 +187,15 @@ class StudyRun:
             )
         outcome = _checked(cell, outcome)
         if outcome.record is not None:
-            state = "finished"
-            attempts = self._store.end_attempt(cell.hash, "finished")
-            self._store.write(cell.hash, {**outcome.record, "cell": dict(cell.labels), "attempts": attempts})
-            self.summary.finished.append(cell)
+            state = str(outcome.record["status"])
+            attempts = self._store.end_attempt(cell.hash, state)
+            outcomes = base64.b64decode(outcome.outcomes) if outcome.outcomes else None
+            record: Record = {**outcome.record, "cell": dict(cell.labels), "attempts": attempts}
+            self._store.write(cell.hash, record, outcomes)
+            if state == "finished":
+                self.summary.finished.append(cell)
+            else:
+                self.summary.partial[cell] = "; ".join(dict.fromkeys(_shortfalls(record)))
         elif outcome.lost:
             state = "lost"
             self._store.end_attempt(cell.hash, "lost", outcome.error)
@@ -201,26 +214,22 @@ class StudyRun:
         self._store.locks.release(cell.hash)
         self._progress.ended(cell, outcome, state)
 
-    def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[dict[str, Any]]) -> Record:
         """Return the run's own record of its failure, or a short one of a run that crashed without writing a record."""
-        path = self._store.run_dir(cell.hash) / FILE_NAME
-        config = identity(self._config_of(cell))
-        record: dict[str, Any] = {
-            "schema": SCHEMA,
-            "failed_at": None,
-            "task": cell.labels.get("task"),
-            "network": cell.labels.get("network"),
-            "activation": cell.labels.get("activation"),
-            "seed": cell.seed,
-            "config": config,
-            "config_hash": cell.hash,
-            "started_at": attempts[-1]["started_at"],
-            "finished_at": attempts[-1]["finished_at"],
-        }
-        if path.exists():
-            written = read_record(path)
-            if written["status"] == "failed" and written["finished_at"] >= attempts[-1]["started_at"]:
+        started = attempts[-1]["started_at"]
+        record = blank(
+            config=identity(self._config_of(cell)),
+            config_hash=cell.hash,
+            seed=cell.seed,
+            labels=cell.labels,
+            at=attempts[-1]["finished_at"],
+        )
+        try:
+            written = read_record(self._store.run_dir(cell.hash) / FILE_NAME)
+            if written["status"] == "failed" and written["written_at"] >= started:
                 record = written
+        except UserError:
+            pass  # it left none
         return {
             **record,
             "status": "failed",
@@ -239,12 +248,20 @@ class StudyRun:
         self._running.clear()
 
 
+def _shortfalls(record: Record) -> list[str]:
+    reasons = [record["trained"]["incomplete"], *(test["incomplete"] for test in record["tested"])]
+    return [reason for reason in reasons if reason]
+
+
 def _checked(cell: Cell, outcome: Outcome) -> Outcome:
     record = outcome.record
-    if record is None or (record["status"] == "finished" and record["config_hash"] == cell.hash):
+    if record is None:
         return outcome
-    if record["status"] != "finished":
+    digest = record["trained"]["config_hash"]
+    if record["status"] not in ("finished", "partial"):
         problem = f"the run ended with a record that says '{record['status']}'"
+    elif digest != cell.hash:
+        problem = f"the run's configuration has the hash {digest}, the plan's {cell.hash}"
     else:
-        problem = f"the run's configuration has the hash {record['config_hash']}, the plan's {cell.hash}"
+        return outcome
     return Outcome(error=problem, final=True, seconds=outcome.seconds, host=outcome.host)

@@ -4,17 +4,16 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.files import write_text_atomically
-from lpflu_bench.records import read_record, write_record
+from lpflu_bench.files import replaced_atomically, write_text_atomically
+from lpflu_bench.outcomes import outcomes_path
+from lpflu_bench.records import SCHEMA, Record, read_record, write_record
 from lpflu_bench.studies.locks import Locks
 
-_SUMMARY = ("schema", "status", "error", "cell", "attempts", "metrics", "scores")
 RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
 """A record's file is called by its cell; other files beside it are left alone."""
 
@@ -43,6 +42,8 @@ class Store:
         self.runs = runs / study
         self._records = self.results / "records"
         self.locks = Locks(self.runs / "locks")
+        self.set_aside: dict[str, str] = {}
+        """What was found wrong with the records that cannot be used, by their cell; nothing else is held up by them."""
 
     # --- records ---------------------------------------------------------------------------------------------------
 
@@ -54,25 +55,37 @@ class Store:
         """Return where a cell's record is."""
         return self._records / f"{cell}.json"
 
-    def record(self, cell: str) -> dict[str, Any] | None:
-        """Return a cell's record, None if there is none."""
+    def record(self, cell: str) -> Record | None:
+        """Return a cell's record; None if there is none, or (noted in :attr:`set_aside`) none that can be used."""
+        self.set_aside.pop(cell, None)
         path = self.record_path(cell)
-        return read_record(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            record = read_record(path)
+        except UserError as error:
+            self.set_aside[cell] = str(error)
+            return None
+        if (other := record["trained"]["config_hash"]) != cell:
+            self.set_aside[cell] = f"{path} is the record of another run, {other}: a copy? Delete it or run that cell"
+            return None
+        return record
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Return every record of the store by its cell."""
+    def records(self) -> dict[str, Record]:
+        """Return every record of the store that can be used, by its cell."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name))
         except FileNotFoundError:
             return {}
-        return {name.removesuffix(".json"): read_record(self._records / name) for name in names}
+        found = {cell: self.record(cell) for cell in (name.removesuffix(".json") for name in names)}
+        return {cell: record for cell, record in found.items() if record is not None}
 
-    def summaries(self) -> dict[str, dict[str, Any]]:
-        """Return of every record what says how far the study is: :data:`_SUMMARY`, and the curve's last point.
+    def summaries(self) -> dict[str, Record]:
+        """Return every record without what is long: of ``trained`` the curve's last point alone.
 
         Kept beside the runs and read again for records that have changed: thousands of whole records take seconds.
         """
-        index = self.runs / "records.json"
+        index = self.runs / f"records-{SCHEMA}.json"
         try:
             known: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -88,17 +101,20 @@ class Store:
             if cell in known and known[cell][0] == stamp:
                 found[cell] = known[cell]
                 continue
-            record = read_record(Path(entry.path))
-            kept = {key: record[key] for key in _SUMMARY if key in record}
-            found[cell] = [stamp, {**kept, "curve": (record.get("curve") or [])[-1:]}]
+            if (record := self.record(cell)) is not None:
+                found[cell] = [stamp, {**record, "trained": {"curve": record["trained"]["curve"][-1:]}}]
         if found != known:
             with contextlib.suppress(OSError):  # a read-only or full disk can still be looked at
                 write_text_atomically(index, json.dumps(found))
         return {cell: summary for cell, (_, summary) in sorted(found.items())}
 
-    def write(self, cell: str, record: Mapping[str, Any]) -> None:
-        """Keep a cell's record, in one step."""
-        write_record(record, self.record_path(cell))
+    def write(self, cell: str, record: Record, outcomes: bytes | None = None) -> None:
+        """Keep a cell's record, in one step, and the outcomes of its tests."""
+        path = self.record_path(cell)
+        if outcomes is not None:
+            with replaced_atomically(outcomes_path(path)) as temporary:
+                temporary.write_bytes(outcomes)
+        write_record(record, path)
 
     def started(self) -> set[str]:
         """Return the cells that have a run folder here."""
@@ -115,7 +131,8 @@ class Store:
         try:
             attempts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            attempts = list((self.record(cell) or {}).get("attempts", []))
+            record = self.record(cell)
+            attempts = list(record.get("attempts", [])) if record else []
         return attempts
 
     def start_attempt(self, cell: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.identity import CONDITION_KEYS
 from lpflu_bench.inference.rule import MIN_SEEDS, Rule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.text import nearest, setting_text
@@ -16,7 +17,8 @@ from lpflu_bench.text import nearest, setting_text
 FOLDER = "configs/studies"
 PUBLISHED = "results/published"
 _KEYS = {
-    "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "tune", "inference"
+    "title", "description", "base", "overlays", "set", "axes", "seeds", "metrics", "reference", "published", "test", "tune",
+    "inference",
 }  # fmt: skip
 _TUNE_KEYS = {"axis", "set", "seeds", "metric"}
 _INFERENCE_KEYS = {"level", "margin", "looks"}
@@ -83,6 +85,7 @@ class Study:
         published: name of the published table to compare with.
         tuning: the first stage of a study that tunes.
         rule: how its functions are compared.
+        tests: the conditions under which every trained network is tested, as axes; without one, the plain test alone.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Study:
     published: str | None = None
     tuning: Tuning | None = None
     rule: Rule = field(default_factory=Rule)
+    tests: tuple[Axis, ...] = ()
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Cells are kept whose labels are among these."""
 
@@ -162,6 +166,18 @@ class _Reader:
             if labels.count(label) > 1:
                 raise self.error(where, f"has the value {label} twice")
         return axis
+
+    def tests(self, given: Any, taken: Iterable[str]) -> tuple[Axis, ...]:
+        axes = tuple(self.axis(name, values, f"test.{name}") for name, values in self.mapping(given, "test").items())
+        for axis in axes:
+            if axis.name in taken:
+                raise self.error(f"test.{axis.name}", "an axis of the trainings has this name")
+            for key in axis.keys:
+                if not any(overlaps(key, known) for known in CONDITION_KEYS):
+                    raise self.error(
+                        f"test.{axis.name}", f"'{key}' is no condition of a test{nearest(key, CONDITION_KEYS)}"
+                    )
+        return axes
 
     def tuning(self, given: Any, metrics: Sequence[str]) -> Tuning:
         section = self.mapping(given, "tune")
@@ -329,6 +345,7 @@ def load_study(path: Path) -> Study:
         published=read.published(top.get("published")),
         tuning=read.tuning(top["tune"], metrics) if "tune" in top else None,
         rule=read.rule(top.get("inference", {}), metrics, seeds),
+        tests=read.tests(top.get("test", {}), names),
     )
 
 

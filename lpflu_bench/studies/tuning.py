@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from lpflu_bench.records import Record
 from lpflu_bench.scores import Score, recorded_scores
 from lpflu_bench.studies.grid import FINAL, TUNE, Cell
 from lpflu_bench.studies.study_file import Tuning
@@ -32,16 +33,17 @@ class Selection:
     failed_groups: tuple[str, ...] = ()
 
 
-def validation_scores(record: Mapping[str, Any]) -> dict[str, float]:
+def validation_scores(record: Record) -> dict[str, float]:
     """Return the scores of a finished run on its validation set after the last epoch; none of a failed run.
 
     Nothing is chosen on the test set: a study that tunes holds out a part of the training set (``data.val_fraction``).
     """
-    last = record["curve"][-1] if record.get("status") == "finished" and record.get("curve") else {}
+    curve = record["trained"]["curve"]
+    last = curve[-1] if record["status"] == "finished" and curve else {}
     return {name.removeprefix("val_"): float(value) for name, value in last.items() if name.startswith("val_")}
 
 
-def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[str, Mapping[str, Any]]) -> Selection:
+def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[str, Record]) -> Selection:
     """Choose for each group (a function at one setting) the value with the best mean validation score over the seeds.
 
     A value counts if all of its runs are finished; one with a failed run (it diverged, say) is out of the running.
@@ -62,8 +64,8 @@ def select_cells(cells: Sequence[Cell], tuning: Tuning | None, records: Mapping[
     choices: dict[str, tuple[Any, float]] = {}
     failed_groups = []
     for group, values in groups.items():
-        ended = [records.get(cell.hash, {}).get("status") for runs in values.values() for cell in runs]
-        if not all(status in ("finished", "failed") for status in ended):
+        runs_of_group = [cell.hash for runs in values.values() for cell in runs]
+        if not all(cell in records and records[cell]["status"] in ("finished", "failed") for cell in runs_of_group):
             continue
         means = {}
         for choice, runs in values.items():

@@ -3,14 +3,15 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import replaced_atomically
-from lpflu_bench.records import config_hash, read_record
+from lpflu_bench.outcomes import load_outcomes
+from lpflu_bench.records import Record, read_record
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.store import RECORD_NAME, Store
 from lpflu_bench.text import nearest
@@ -179,7 +180,10 @@ def merge(store: Store, folder: Path) -> Merged:
         except UserError as error:
             merged.unreadable.append(str(error))
             continue
-        ours = _readable(store, cell)
+        if (digest := theirs["trained"]["config_hash"]) != cell:
+            merged.unreadable.append(f"{path} is the record of another run, {digest}: a copy?")
+            continue
+        ours = store.record(cell)
         if ours is not None and (ours["status"] == "finished" or theirs["status"] != "finished"):
             if theirs["status"] == ours["status"] == "finished" and _scores(ours) != _scores(theirs):
                 merged.conflicts.append(
@@ -210,16 +214,9 @@ def _their_records(store: Store, folder: Path) -> list[Path]:
     )
 
 
-def _readable(store: Store, cell: str) -> Mapping[str, Any] | None:
-    try:
-        return store.record(cell)
-    except UserError:
-        return None
-
-
-def _scores(record: Mapping[str, Any]) -> str:
+def _scores(record: Record) -> str:
     """Return what two records of the same run agree in."""
-    return json.dumps([record.get("metrics"), record.get("metrics_averaged")], sort_keys=True)
+    return json.dumps([[test["weights"], test["conditions"], test["metrics"]] for test in record["tested"]])
 
 
 def _copy(record: Path, folder: Path) -> None:
@@ -248,20 +245,22 @@ def problems(store: Store, cells: Sequence[Cell], metrics: Sequence[str]) -> Ite
         path = store.record_path(cell.hash)
         if not path.exists():
             continue
-        try:
-            record = read_record(path)
-        except UserError as error:
-            yield str(error)
+        record = store.record(cell.hash)
+        if record is None:
+            yield store.set_aside[cell.hash]
             continue
-        if config_hash(record["config"]) != cell.hash:
-            yield f"{path}: the record of another configuration ({config_hash(record['config'])}): was it copied?"
         if record["status"] != "finished":
             continue
-        missing = [name for name in metrics if name not in (record.get("metrics") or {})]
-        if len(missing) == len(metrics):
-            yield f"{path}: a finished run without any of the study's scores ({', '.join(metrics)})"
-        by_count = tested.setdefault(cell.labels["task"], {})
-        by_count.setdefault(record.get("num_test_samples"), []).append(cell)
+        for test in record["tested"]:
+            if not any(name in test["metrics"] for name in metrics):
+                yield f"{path}: a finished run without any of the study's scores ({', '.join(metrics)})"
+            if test["outcomes"] is not None:
+                try:
+                    load_outcomes(path, test)
+                except UserError as error:
+                    yield str(error)
+            by_count = tested.setdefault(cell.labels["task"], {})
+            by_count.setdefault(test["num_samples"], []).append(cell)
     for task, counts in tested.items():
         if len(counts) > 1:
             said = ", ".join(f"{count} in {len(found)} runs" for count, found in counts.items())

@@ -3,8 +3,10 @@
 import logging
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,21 +23,19 @@ from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_chec
 from lpflu_bench.callbacks.diagnostics import Diagnostics
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
 from lpflu_bench.callbacks.predictions import PredictionWriter
-from lpflu_bench.callbacks.record import RunRecord
+from lpflu_bench.callbacks.record import RunRecord, readable_record
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.paths import resource_path
-from lpflu_bench.records import FILE_NAME, read_record
+from lpflu_bench.records import FILE_NAME
 from lpflu_bench.training.cli_hooks import HookedCLI
 from lpflu_bench.training.cluster import own_processes
 from lpflu_bench.training.config_errors import one_line
 from lpflu_bench.training.trackers import end_runs, name_run
-from lpflu_bench.training.trained_config import refuse_contradiction, trained_config
-
-CHECKPOINTS = "checkpoints"
+from lpflu_bench.training.trained_config import CHECKPOINTS, find_checkpoint, refuse_contradiction, trained_config
 
 
 class BenchArgumentParser(LightningArgumentParser):
@@ -133,7 +133,7 @@ class BenchCLI(HookedCLI):
         if checkpoint is None:
             if command != "fit":
                 raise UserError(
-                    f"`{command}` needs --ckpt_path (RUN/checkpoints/last.ckpt, or `last`): "
+                    f"`{command}` needs a trained run: `lpflu-bench {command} RUN_FOLDER`, or --ckpt_path; "
                     "refusing to evaluate untrained weights"
                 )
             self._refuse_to_overwrite()
@@ -159,8 +159,8 @@ class BenchCLI(HookedCLI):
         if int(os.environ.get("LOCAL_RANK", 0)) > 0:
             return  # started by rank 0, which has looked and may already have written
         checkpoint = self.run_dir / CHECKPOINTS / LAST
-        record = self.run_dir / FILE_NAME
-        if checkpoint.exists() or (record.exists() and read_record(record)["status"] != "failed"):
+        record = readable_record(self.run_dir / FILE_NAME)
+        if checkpoint.exists() or (record is not None and record["tested"]):
             raise UserError(
                 f"{self.run_dir} already holds a run: resume it (--ckpt_path last), or name another --run_dir"
             )
@@ -221,8 +221,15 @@ class BenchCLI(HookedCLI):
         self._announce("training")
 
     def after_fit(self) -> None:
-        """Say what to do next."""
-        self._say(f"trained; checkpoint {self.run_dir / CHECKPOINTS / LAST}, record {self.run_dir / FILE_NAME}")
+        """Say what there is now."""
+        assert self.record is not None
+        trained = self.record.trained
+        end = "trained" if trained["incomplete"] is None else f"not trained in full ({trained['incomplete']})"
+        checkpoint = self.run_dir / CHECKPOINTS / LAST
+        kept = (
+            f"checkpoint {checkpoint}" if checkpoint.exists() else "no checkpoint was written, there is nothing to test"
+        )
+        self._say(f"{end}; {kept}; record {self.record.path}")
 
     def test(self, **kwargs: Any) -> None:
         """Score the checkpoint; with weight averaging in it, the raw weights and the averaged ones."""
@@ -232,11 +239,11 @@ class BenchCLI(HookedCLI):
             "current_model_state"
         )
         if raw is not None:
-            self.record.scored_weights = "metrics_averaged"
+            self.record.scored_weights = "averaged"
         self.trainer.test(**kwargs, verbose=False)
         scores = {"averaged weights" if raw is not None else "": dict(self.trainer.callback_metrics)}
         if raw is not None:
-            self.record.scored_weights = "metrics"
+            self.record.scored_weights = "raw"
             self.model.load_state_dict(raw)
             self.trainer.test(**{**kwargs, "ckpt_path": None}, verbose=False)
             scores["raw weights"] = dict(self.trainer.callback_metrics)
@@ -330,12 +337,29 @@ def _with_resource_configs(arguments: list[str]) -> list[str]:
     return found
 
 
+@contextmanager
+def _of_run_folder(arguments: list[str]) -> Iterator[list[str]]:
+    """Turn ``test RUN_FOLDER --KEY VALUE ...`` into options: the configuration is the one in the run's checkpoint."""
+    if len(arguments) < 2 or arguments[0] == "fit" or arguments[1].startswith("-"):
+        yield arguments
+        return
+    command, run, *options = arguments
+    checkpoint = find_checkpoint(run)
+    config = {key: value for key, value in trained_config(checkpoint).items() if key not in ("config", "ckpt_path")}
+    config["run_dir"] = str(checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS else checkpoint.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "trained.yaml")
+        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        yield [command, "--config", str(file), "--ckpt_path", str(checkpoint), *options]
+
+
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` with the given arguments and return the exit status."""
     quiet()
     sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
     try:
-        BenchCLI(_with_resource_configs(arguments))
+        with _of_run_folder(arguments) as options:
+            BenchCLI(_with_resource_configs(options))
     except LossNotFiniteError as error:
         raise UserError(str(error)) from error
     finally:

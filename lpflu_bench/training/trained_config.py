@@ -6,71 +6,62 @@ from typing import Any
 
 import torch
 
+from lpflu_bench.callbacks.checkpoint import LAST
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import identity
+from lpflu_bench.identity import contradictions
 
-# These change how a network is run, not what it is: a checkpoint may be tested under other ones.
-_EXECUTION_KEYS = {"optimizer", "schedule", "compile", "channels_last", "per_class"}
+CHECKPOINTS = "checkpoints"
+
+
+def find_checkpoint(run: str | Path) -> Path:
+    """Return the checkpoint of a run's folder; a file is returned as it is.
+
+    Raises:
+        UserError: the folder does not exist or has none.
+    """
+    path = Path(run)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"there is no run folder {path}; `lpflu-bench fit` leaves one, runs/TASK/ACTIVATION-seedSEED")
+    if not (checkpoint := path / CHECKPOINTS / LAST).is_file():
+        raise UserError(f"{path} has no {CHECKPOINTS}/{LAST}: nothing was trained there, or its checkpoint was deleted")
+    return checkpoint
 
 
 def trained_config(checkpoint: str | Path) -> dict[str, Any]:
-    """Return the configuration a checkpoint was trained with.
+    """Return the whole configuration that a checkpoint was trained with, machine settings included.
 
     Raises:
         UserError: the file is missing, no checkpoint, or not one of this suite.
     """
     path = Path(checkpoint)
     if not path.is_file():
-        raise UserError(f"--ckpt_path {path}: no such file; `fit` leaves its checkpoint in RUN/checkpoints/last.ckpt")
+        raise UserError(f"--ckpt_path {path}: no such file; `fit` leaves its checkpoint in RUN/{CHECKPOINTS}/{LAST}")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises half a dozen kinds for a file it cannot or will not read
         line = str(error).strip().splitlines()[0]
         raise UserError(f"--ckpt_path {path}: cannot be loaded as plain weights ({line})") from error
     for state in loaded.get("callbacks", {}).values() if isinstance(loaded, dict) else ():
-        if isinstance(state, dict) and "train_epochs" in state and "config" in state:
+        if isinstance(state, dict) and "trained" in state and "config" in state:
             config: dict[str, Any] = state["config"]
             return config
     raise UserError(f"--ckpt_path {path}: not a checkpoint written by `lpflu-bench fit`")
 
 
-def _differences(a: Any, b: Any, prefix: str) -> list[tuple[str, Any, Any]]:
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return [
-            difference
-            for key in {**a, **b}
-            for difference in _differences(a.get(key), b.get(key), f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [] if a == b else [(prefix.replace(".init_args.", "."), a, b)]
-
-
 def refuse_contradiction(command: str, config: Mapping[str, Any], trained: Mapping[str, Any], checkpoint: str) -> None:
     """Refuse a checkpoint that was trained as something else than this command says.
 
-    For ``fit`` (going on) everything but the number of epochs has to agree; for the others the network, its activation
-    and the seed.
+    For ``fit``, which resumes the training, everything but its length has to agree; the others may say how and under
+    which conditions they test.
 
     Raises:
         UserError: names the keys, both values and what to pass.
     """
-    asked: dict[str, Any] = identity(config)
-    trained = dict(trained)
-    sections = ("model", "seed_everything") + (("data", "trainer", "weight_ema") if command == "fit" else ())
-    differences = []
-    for section in sections:
-        ours, theirs = asked.get(section), trained.get(section)
-        if section == "trainer":
-            ours = {k: v for k, v in (ours or {}).items() if k not in ("max_epochs", "max_time")}
-            theirs = {k: v for k, v in (theirs or {}).items() if k not in ("max_epochs", "max_time")}
-        differences += _differences(ours, theirs, section)
-    if command != "fit":
-        differences = [d for d in differences if not any(part in _EXECUTION_KEYS for part in d[0].split("."))]
-    if differences:
-        listed = "; ".join(
-            f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in differences[:4]
-        )
-        more = f" and {len(differences) - 4} more keys" if len(differences) > 4 else ""
-        key, _, theirs = differences[0]
-        raise UserError(
-            f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; pass --{key} {theirs} or another checkpoint"
-        )
+    if found := contradictions(config, trained, resuming=command == "fit"):
+        listed = "; ".join(f"{key} is {ours!r} here, {theirs!r} in the checkpoint" for key, ours, theirs in found[:4])
+        more = f" and {len(found) - 4} more keys" if len(found) > 4 else ""
+        key, _, theirs = found[0]
+        instead = "name the run's folder alone" if command != "fit" else f"pass --{key} {theirs}"
+        raise UserError(f"--ckpt_path {checkpoint} contradicts this command: {listed}{more}; {instead}")

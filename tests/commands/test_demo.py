@@ -14,8 +14,8 @@ def cells() -> pd.DataFrame:
             "parameters": [10, 10, 20, 20],
             "metrics.top1_error": [10.0, 14.0, None, None],
             "metrics.miou": [None, None, 40.0, 41.0],
-            "train.images_per_second": [100.0, 200.0, 30.0, 30.0],
-            "train.seconds": [20.0, 30.0, 5.0, 7.0],
+            "images_per_second": [100.0, 200.0, 30.0, 30.0],
+            "seconds": [20.0, 30.0, 5.0, 7.0],
         }
     )
 

@@ -3,18 +3,22 @@ import json
 import pytest
 
 from lpflu_bench.cli import main
+from lpflu_bench.outcomes import load_outcomes
 
 STUDY = """
 base: tasks/demo/classification.yaml
 set:
   data.batch_size: 8
-  data.test_batch_size: 50
+  data.test_batch_size: 250
   trainer.max_epochs: 1
   trainer.limit_train_batches: 2
   trainer.limit_val_batches: 1
-  trainer.limit_test_batches: 2
 axes:
   activation: [relu, lpflu]
+test:
+  noise:
+    clean: {}
+    gaussian: {data.test_noise: {kind: gaussian, strength: 0.1}}
 metrics: top1_error
 reference: relu
 """
@@ -40,7 +44,7 @@ def test_plan_run_status_and_run_again(study, tmp_path, capsys):
     assert study("status") == 0
     assert "2 cells: 1 finished, 0 running, 0 failed, 0 interrupted, 1 pending" in capsys.readouterr().out
     assert study("run", "--executor", "local") == 0
-    records = sorted((tmp_path / "results" / "small" / "records").iterdir())
+    records = sorted((tmp_path / "results" / "small" / "records").glob("*.json"))
     assert len(records) == 2
     before = [path.stat().st_mtime_ns for path in records]
     assert study("run", "--executor", "local") == 0
@@ -48,9 +52,29 @@ def test_plan_run_status_and_run_again(study, tmp_path, capsys):
     assert [path.stat().st_mtime_ns for path in records] == before
     for path in records:
         record = json.loads(path.read_text())
-        assert record["config_hash"] == path.stem
+        assert record["trained"]["config_hash"] == path.stem
         assert record["cell"]["study"] == "small"
         assert str(tmp_path) not in json.dumps(record)  # the same on every machine
+        assert [test["conditions"] for test in record["tested"]] == [
+            {},
+            {"data.test_noise": {"kind": "gaussian", "strength": 0.1}},
+        ]
+        assert {load_outcomes(path, test).num_images for test in record["tested"]} == {1000}
+    # One more condition of test: what was trained is tested once more, and not trained again.
+    text = STUDY.replace("clean: {}", "clean: {}\n    impulse: {data.test_noise: {kind: impulse, strength: 0.1}}")
+    (tmp_path / "small.yaml").write_text(text)
+    trained = {path: json.loads(path.read_text())["trained"] for path in records}
+    assert study("status") == 0
+    assert "2 cells: 0 finished, 0 running, 2 fitted" in capsys.readouterr().out
+    assert study("run", "--executor", "local") == 0
+    assert "2 cells finished now, 0 left" in capsys.readouterr().out
+    for path in records:
+        record = json.loads(path.read_text())
+        assert record["trained"] == trained[path]
+        assert len(record["tested"]) == 3
+    (tmp_path / "small.yaml").write_text(STUDY)  # and one less changes nothing
+    assert study("status") == 0
+    assert "2 cells: 2 finished" in capsys.readouterr().out
     # Other settings are other cells in the same store; the records there stay.
     assert study("status", "--seeds", "1") == 0
     said = capsys.readouterr().out

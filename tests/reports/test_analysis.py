@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from synthetic_records import EFFECTS, FUNCTIONS, detection, grid, record, spec
+from synthetic_records import EFFECTS, FUNCTIONS, detection, grid, record, result_of_test, spec
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.ranks import Ranks
@@ -15,11 +15,11 @@ def analysed(records, axes=(), **changes):
 
 
 def by_function(records):
-    return {(r["activation"], r["seed"]): r for r in records}
+    return {(r["trained"]["activation"], r["trained"]["seed"]): r for r in records}
 
 
 def diverge(item):
-    item.update(status="failed", error="LossNotFiniteError: the loss is not finite at epoch 3, step 9", metrics={})
+    item.update(status="failed", error="LossNotFiniteError: the loss is not finite at epoch 3, step 9", tested=[])
 
 
 def test_rows_hold_mean_median_sd_and_the_paired_difference():
@@ -33,7 +33,9 @@ def test_rows_hold_mean_median_sd_and_the_paired_difference():
     ]
     values = {
         name: [
-            r["metrics"]["top1_error"] for r in records if r["activation"] == name and r["cell"]["optimizer"] == "adam"
+            r["tested"][0]["metrics"]["top1_error"]
+            for r in records
+            if r["trained"]["activation"] == name and r["cell"]["optimizer"] == "adam"
         ]
         for name in FUNCTIONS
     }
@@ -56,9 +58,9 @@ def test_what_the_records_call_better_decides():
 def test_failed_missing_and_unequal_seeds_are_paired_on_common_ones_and_said():
     records = grid(5)
     by = by_function(records)
-    by["relu", 4].update(status="failed", error="out of memory", metrics={})
-    by["mish", 3].update(status="fitted", metrics={})
-    by["pflu", 2]["metrics"]["top1_error"] = float("nan")
+    by["relu", 4].update(status="failed", error="out of memory", tested=[])
+    by["mish", 3].update(status="fitted", tested=[])
+    by["pflu", 2]["tested"][0]["metrics"]["top1_error"] = float("nan")
     records.remove(by["lpflu", 0])
     analysis = analysed(records)
     relu, mish, pflu = (analysis.columns[0].row(name) for name in ("relu", "mish", "pflu"))
@@ -119,8 +121,8 @@ def test_the_plan_gives_the_order_and_what_is_missing():
 
 def test_of_several_records_of_a_run_the_latest_finished_one_counts():
     old, new = record("lpflu", 0, 31.0), record("lpflu", 0, 30.0)
-    new["finished_at"] = "2026-02-01T00:00:00+00:00"
-    failed = record("lpflu", 0, 99.0) | {"status": "failed", "finished_at": "2026-03-01T00:00:00+00:00"}
+    new["written_at"] = "2026-02-01T00:00:00+00:00"
+    failed = record("lpflu", 0, 99.0) | {"status": "failed", "written_at": "2026-03-01T00:00:00+00:00"}
     analysis = analysed([failed, new, old])
     assert analysis.columns[0].rows[0].values == (30.0,)
     assert "1 further finished records" in gap_notes(analysis)[0]
@@ -129,7 +131,8 @@ def test_of_several_records_of_a_run_the_latest_finished_one_counts():
 def test_averaged_weights_and_further_scores_are_judged_only_where_the_one_before_differs():
     records = grid(5, 0.05, effects=EFFECTS | {"pflu": 0.0})
     for item in records:
-        item["metrics_averaged"] = {key: value - 1 for key, value in item["metrics"].items()}
+        averaged = {key: value - 1 for key, value in item["tested"][0]["metrics"].items()}
+        item["tested"].append(result_of_test(averaged, weights="averaged"))
     columns = analysed(records).columns
     assert [(c.score.name, c.weights) for c in columns] == [
         ("top1_error", "raw"),
@@ -199,7 +202,11 @@ def test_a_sequential_study_is_judged_at_the_looks_of_its_functions():
     planned = tuple({"task": "cifar100", "activation": n, "seed": s} for n in FUNCTIONS for s in range(8))
     rule = Rule(looks=(5, 8))
     records = grid(8, 0.05)
-    early = [r for r in records if r["seed"] < 4 or (r["activation"] != "mish" and r["seed"] < 7)]
+    early = [
+        r
+        for r in records
+        if r["trained"]["seed"] < 4 or (r["trained"]["activation"] != "mish" and r["trained"]["seed"] < 7)
+    ]
     column = analysed(early, planned=planned, rule=rule).columns[0]
     assert column.row("mish").verdict.reason == "the first look is still to come"
     relu = column.row("relu")
@@ -208,7 +215,7 @@ def test_a_sequential_study_is_judged_at_the_looks_of_its_functions():
     assert relu.notes == ("look 1 of 2",)
     full = analysed(records, planned=planned, rule=rule).columns[0].row("relu")
     assert (len(full.seeds), full.look) == (8, 2)
-    fixed = analysed([r for r in records if r["seed"] < 5]).columns[0].row("relu")
+    fixed = analysed([r for r in records if r["trained"]["seed"] < 5]).columns[0].row("relu")
     assert relu.comparison.half_width > 1.2 * fixed.comparison.half_width
 
 
@@ -219,17 +226,15 @@ def test_ranks_only_over_enough_rows_of_independent_networks():
     assert isinstance(ranks, Ranks)
     assert ranks.rows == 5  # top-5 error of the same runs is no further row
     assert next(iter(ranks.average)) == "lpflu"
-    less = [r for r in records if not (r["activation"] == "relu" and r["cell"]["batch_size"] == 16)]
+    less = [r for r in records if not (r["trained"]["activation"] == "relu" and r["cell"]["batch_size"] == 16)]
     assert "here are 4 and 6" in analysed(less, ["batch_size"]).ranks
 
 
 def test_places_that_test_the_same_networks_are_one_row():
     noises = ["none", "a", "b", "c", "d"]
     records = grid(3, 0.05, noise=noises)
-    for item in records:
-        item["config"]["axis"] = {}
-        item["config"]["data"] = {"class_path": "CIFAR100", "init_args": {"test_noise": item["cell"]["noise"]}}
-    assert "here are 1 and 6" in analysed(records, ["noise"]).ranks
-    for item in records:
-        item["config"]["data"]["init_args"]["train_noise"] = item["cell"]["noise"]
     assert analysed(records, ["noise"]).ranks.rows == 5
+    for item in records:
+        trained = item["trained"]
+        trained["config_hash"] = f"{trained['activation']}-{trained['seed']}"
+    assert "here are 1 and 6" in analysed(records, ["noise"]).ranks

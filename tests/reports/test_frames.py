@@ -1,14 +1,14 @@
 import json
 
 import pytest
-from synthetic_records import grid, record
+from synthetic_records import detection, grid, record, result_of_test
 
 from lpflu_bench.reports.frames import cells_frame, flatten
 
 
 def test_flatten_dots_nested_keys_and_leaves_layer_tables_out():
     flat = flatten(record("lpflu", 0, 31.26, optimizer="adam"))
-    assert flat["metrics.top1_error"] == 31.26
+    assert flat["network"] == "regnet_y_800mf"
     assert flat["config.model.init_args.activation"] == "lpflu"
     assert json.loads(flat["config.model.init_args.betas"]) == [0.9, 0.999]
     assert flat["placement.slopes.ema"] == 44
@@ -27,9 +27,8 @@ def test_order_of_rows_and_columns_does_not_depend_on_the_order_of_records():
 
 
 def test_runs_with_other_metrics_keep_their_own_columns_and_whole_numbers():
-    other = record("relu", 0, 0.0, task="voc")
-    other["metrics"] = {"map": 20.5}
-    del other["parameters"]
+    other = detection("relu", 0, 20.5)
+    other["trained"]["parameters"] = None
     frame = cells_frame([record("lpflu", 0, 31.0), other])
     assert {"metrics.top1_error", "metrics.map"} <= set(frame.columns)
     text = frame.to_csv(index=False)
@@ -39,14 +38,22 @@ def test_runs_with_other_metrics_keep_their_own_columns_and_whole_numbers():
 
 def test_weight_averaging_gives_two_rows():
     item = record("lpflu", 0, 31.0)
-    item["metrics_averaged"] = {"top1_error": 30.0}
+    item["tested"].append(result_of_test({"top1_error": 30.0}, weights="averaged"))
     frame = cells_frame([item])
     assert frame["weights"].tolist() == ["averaged", "raw"]
     assert frame["metrics.top1_error"].tolist() == [30.0, 31.0]
-    assert not [name for name in frame.columns if name.startswith("metrics_averaged")]
 
 
-@pytest.mark.parametrize("records", [[], [{"task": "x", "status": "failed", "error": "out of memory"}]])
+def test_each_condition_of_test_is_a_row():
+    item = record("lpflu", 0, 31.0)
+    noise = {"data.test_noise": {"kind": "gaussian", "strength": 0.1}}
+    item["tested"].append(result_of_test({"top1_error": 60.0}, conditions=noise))
+    frame = cells_frame([item])
+    assert frame["metrics.top1_error"].tolist() == [31.0, 60.0]
+    assert frame["conditions.data.test_noise.strength"].fillna(0).tolist() == [0, 0.1]
+
+
+@pytest.mark.parametrize("records", [[], [record("relu", 0, 30.0) | {"status": "failed", "tested": []}]])
 def test_few_or_failed_records_are_a_table_too(records):
     frame = cells_frame(records)
     assert len(frame) == len(records)

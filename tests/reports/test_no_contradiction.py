@@ -36,12 +36,12 @@ def studies(draw):
         batch_size=draw(st.sampled_from([[16], [16, 32]])),
     )
     for item in records:
-        item["curve"] = []
+        item["trained"]["curve"] = []
         fate = draw(st.sampled_from(["ok"] * 12 + ["failed", "diverged", "gone"]))
-        if item["activation"] == "relu" or fate == "ok":
+        if item["trained"]["activation"] == "relu" or fate == "ok":
             continue
         error = "the loss is not finite at epoch 1, step 2" if fate == "diverged" else "out of memory"
-        item.update(status="failed", error=error, metrics={})
+        item.update(status="failed", error=error, tested=[])
     rule = Rule(
         level=draw(st.sampled_from([0.05, 0.2])),
         margin=draw(st.sampled_from([{}, {"": 0.3}, {"top1_error": 1.0}])),

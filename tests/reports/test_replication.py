@@ -95,8 +95,8 @@ def measured(differences, seeds=5, sd=0.01, **axes):
     for name, difference in {"relu": 0.0, **differences}.items():
         for seed in range(seeds):
             item = record(name, seed, 0.0, **axes)
-            item["metrics"]["top1_error"] = 32.69 + difference + seed / 10 + rng.normal(0, sd)
-            item["config"] = published_config(item)
+            item["tested"][0]["metrics"]["top1_error"] = 32.69 + difference + seed / 10 + rng.normal(0, sd)
+            item["trained"]["config"] = published_config(item)
             records.append(item)
     return records
 
@@ -134,15 +134,15 @@ def test_equivalence_contradicts_a_published_difference_and_confirms_one_below_t
 def test_the_level_of_both_does_not_count_only_their_difference_does():
     shifted = measured({"mish": -0.5})
     for item in shifted:
-        item["metrics"]["top1_error"] += 20
+        item["tested"][0]["metrics"]["top1_error"] += 20
     assert findings(replicated(shifted)) == {"mish": Finding.CONFIRMED}
 
 
 def test_other_settings_than_the_published_ones_are_named_key_by_key_and_nothing_is_concluded():
     records = measured({"mish": -0.5})
     for item in records:
-        item["config"]["data"]["init_args"]["augmentation"] = "none"
-        item["config"]["trainer"]["max_epochs"] = 10
+        item["trained"]["config"]["data"]["init_args"]["augmentation"] = "none"
+        item["trained"]["config"]["trainer"]["max_epochs"] = 10
     (item,) = replicated(records).columns
     assert findings(replicated(records)) == {"mish": Finding.NOT_COMPARABLE}
     assert item.pairs[0].size_agrees is None
@@ -155,7 +155,7 @@ def test_other_settings_than_the_published_ones_are_named_key_by_key_and_nothing
 def test_the_demo_set_is_not_the_published_one():
     records = measured({"mish": -0.5})
     for item in records:
-        item["config"]["data"]["init_args"]["root"] = "embedded"
+        item["trained"]["config"]["data"]["init_args"]["root"] = "embedded"
     assert replicated(records).columns[0].differing == {"data.root": ("embedded", None)}
 
 
@@ -166,7 +166,7 @@ def test_a_column_of_the_table_changes_the_published_settings():
     assert sgd.differing.keys() == {"model.optimizer", "model.optimizer.lr", "model.optimizer.momentum"}
     sgd_config = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.2, "momentum": 0.9}}
     for item in records[:10]:
-        item["config"]["model"]["init_args"]["optimizer"] = sgd_config
+        item["trained"]["config"]["model"]["init_args"]["optimizer"] = sgd_config
     adam, sgd = replicated(records, ["optimizer"], published="table1").columns
     assert (adam.differing, sgd.differing) == ({}, {})
 
@@ -181,7 +181,7 @@ def test_yaml_switches_match_on_and_off():
 def test_networks_are_told_apart_by_axis_or_by_record():
     records = measured({"mish": -0.5}, network=REGNET) + measured({"mish": -0.5}, network=B0)
     for item in records:
-        item["cell"]["network"] = item["network"]
+        item["cell"]["network"] = item["trained"]["network"]
     first, second = replicated(records, ["network"]).columns
     found = sorted([first.pairs[0].published, second.pairs[0].published])
     assert found == pytest.approx([31.65 - 32.69, 32.22 - 32.10])

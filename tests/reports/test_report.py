@@ -9,6 +9,7 @@ import pytest
 from synthetic_records import FUNCTIONS, grid, record, spec
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.records import blank
 from lpflu_bench.reports import drawing, figures
 from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.report import write_report
@@ -48,7 +49,7 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def records():
     made = grid(3, optimizer=["adam", "sgd"])
-    made[0].update(status="failed", error="loss is not finite <b>&</b>", metrics={})
+    made[0].update(status="failed", error="loss is not finite <b>&</b>", tested=[])
     return made
 
 
@@ -185,7 +186,8 @@ def test_intervals_have_a_dot_for_each_seed():
 def test_curves_show_mean_and_band_over_seeds():
     made = [record("lpflu", seed, 30.0 + seed) for seed in (0, 1, 2)]
     for item in made:
-        item["curve"] = [{"epoch": e, "val_top1_error": 40.0 - e + item["seed"]} for e in (1, 2, 3)]
+        seed = item["trained"]["seed"]
+        item["trained"]["curve"] = [{"epoch": e, "val_top1_error": 40.0 - e + seed} for e in (1, 2, 3)]
     axes = drawings(made)[0].figure.axes[0]
     assert list(axes.lines[0].get_ydata()) == pytest.approx([40.0, 39.0, 38.0])
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
@@ -195,7 +197,10 @@ def test_curves_show_mean_and_band_over_seeds():
 def test_a_score_of_one_epoch_alone_is_no_curve():
     made = [record("lpflu", seed, 30.0) for seed in (0, 1)]
     for item in made:
-        item["curve"] = [{"epoch": 1, "train_loss": 4.0}, {"epoch": 2, "train_loss": 3.0, "val_top1_error": 40.0}]
+        item["trained"]["curve"] = [
+            {"epoch": 1, "train_loss": 4.0},
+            {"epoch": 2, "train_loss": 3.0, "val_top1_error": 40.0},
+        ]
     axes = drawings(made)[0].figure.axes[0]
     assert axes.get_ylabel() == "training loss"
     assert list(axes.lines[0].get_ydata()) == pytest.approx([4.0, 3.0])
@@ -214,9 +219,8 @@ def test_no_or_unfinished_records_make_a_report_too(tmp_path):
     write_report(spec(planned=planned), [], tmp_path)
     assert "No run has finished yet" in (tmp_path / "index.html").read_text()
     Page((tmp_path / "index.html").read_text())
-    failed = record("lpflu", 0, 31.0) | {"status": "failed", "metrics": {}, "curve": []}
-    for key in ("train", "test", "environment", "config"):
-        del failed[key]
+    labels = {"task": "cifar100", "network": "n", "activation": "lpflu"}
+    failed = blank(config={}, config_hash="0" * 16, seed=0, labels=labels, at="2026-01-01T00:00:00+00:00")
     write_report(spec(planned=planned), [failed], tmp_path)
     assert "0 of 6 finished, 1 failed" in " ".join(Page((tmp_path / "index.html").read_text()).text)
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.records import blank
 from lpflu_bench.studies.grid import Cell
 
 RUNNER = "stand_in_cells:run"
@@ -32,11 +33,12 @@ def run(job):
         os.kill(os.getpid(), 9)
     elif behaviour == "hang" or (behaviour == "hang-once" and starts == 1):
         time.sleep(600)
+    made = blank(config={}, config_hash=job.cell, seed=0, labels={}, at="2026-01-01T00:00:00+00:00")
+    test = {"weights": "raw", "conditions": {}, "incomplete": None, "metrics": {"top1_error": 1.0}}
     return {
-        "schema": 1,
+        **made,
         "status": "finished",
-        "config_hash": job.cell,
-        "metrics": {"top1_error": 1.0},
+        "tested": [test],
         "pid": os.getpid(),
         **({"environment": dict(os.environ)} if behaviour == "environment" else {}),
     }

@@ -3,6 +3,7 @@ import os
 from collections import namedtuple
 
 import pytest
+from synthetic_records import record
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.studies import disk
@@ -82,7 +83,9 @@ def test_a_run_folder_that_cannot_be_made_is_an_outcome(tmp_path):
 
 def test_a_full_disk_can_still_be_looked_at(tmp_path, monkeypatch):
     store = Store("s", tmp_path / "results", tmp_path / "runs")
-    store.write(CELL, {"schema": 1, "status": "finished"})
+    finished = record("relu", 0, 30.0)
+    finished["trained"]["config_hash"] = CELL
+    store.write(CELL, finished)
     monkeypatch.setattr("lpflu_bench.studies.store.write_text_atomically", full)
     assert store.summaries()[CELL]["status"] == "finished"
     assert store.locks.running() == {}

@@ -3,9 +3,10 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from synthetic_records import result_of_test
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import config_hash
+from lpflu_bench.identity import config_hash
 from lpflu_bench.scores import Score
 from lpflu_bench.studies.grid import flatten, load_plan, make_plan, nest, select
 from lpflu_bench.studies.study_file import apply_overrides, load_study
@@ -198,8 +199,12 @@ def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path, directi
         cell.hash: {
             "status": "finished",
             "scores": [asdict(Score("top1_error", direction, "top-1 error"))],
-            "metrics": {"top1_error": 99 - errors[cell.labels["activation"], cell.choice]},  # must not count
-            "curve": [{"val_top1_error": 1.0}, {"val_top1_error": errors[cell.labels["activation"], cell.choice]}],
+            "tested": [
+                result_of_test({"top1_error": 99 - errors[cell.labels["activation"], cell.choice]})
+            ],  # must not count
+            "trained": {
+                "curve": [{"val_top1_error": 1.0}, {"val_top1_error": errors[cell.labels["activation"], cell.choice]}]
+            },
         }
         for cell in tune
     }
@@ -213,6 +218,6 @@ def test_tuning_chooses_on_validation_scores_for_each_function(tmp_path, directi
     assert f"relu: large (top-1 error {sign * 20:.2f})" in describe_choices(selection, plan.cells, study.tuning)
     # A value that failed is out of the running.
     worst = next(c for c in tune if c.labels["activation"] == "lpflu" and c.choice == "small")
-    records[worst.hash] = {"status": "failed"}
+    records[worst.hash] |= {"status": "failed"}
     choices = select_cells(plan.cells, study.tuning, records).choices
     assert sorted(choice for choice, _ in choices.values()) == ["large", "large"]

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lpflu_bench.callbacks.step_seed import StepSeed
+from lpflu_bench.identity import config_hash
 from lpflu_bench.paths import resource_path
-from lpflu_bench.records import config_hash, read_record
+from lpflu_bench.records import metrics, read_record
 from lpflu_bench.studies.cell import Job, run_job
 from lpflu_bench.studies.resolve import Resolver
 
@@ -97,12 +98,12 @@ def test_killed_at_random_steps_and_continued_gives_the_same_bits(config, tmp_pa
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         assert_same(whole[part], cut[part], part)
     one, two = (read_record(tmp_path / name / "record.json") for name in ("whole", "cut"))
-    assert one["metrics"] == two["metrics"]
-    assert [{k: v for k, v in row.items() if "second" not in k} for row in one["curve"]] == [
-        {k: v for k, v in row.items() if "second" not in k} for row in two["curve"]
+    assert metrics(one) == metrics(two)
+    assert [{k: v for k, v in row.items() if "second" not in k} for row in one["trained"]["curve"]] == [
+        {k: v for k, v in row.items() if "second" not in k} for row in two["trained"]["curve"]
     ]
-    assert (one["resumed"], two["resumed"]) == (0, 2)
-    assert two["config_hash"] == config_hash(config)
+    assert (one["trained"]["resumed"], two["trained"]["resumed"]) == (0, 2)
+    assert two["trained"]["config_hash"] == config_hash(config)
 
 
 def test_killed_between_training_and_test_is_only_tested(config, tmp_path):
@@ -112,4 +113,4 @@ def test_killed_between_training_and_test_is_only_tested(config, tmp_path):
     assert run(config, tmp_path) == 0
     assert_same(state(tmp_path)["state_dict"], trained["state_dict"])
     assert state(tmp_path)["global_step"] == EPOCHS * STEPS
-    assert read_record(tmp_path / "record.json")["metrics"] == record["metrics"]
+    assert metrics(read_record(tmp_path / "record.json")) == metrics(record)

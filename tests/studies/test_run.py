@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import stand_in_cells
 from stand_in_cells import RUNNER, Silent, cell
+from synthetic_records import record
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.studies.executors.local import LocalExecutor
@@ -47,7 +48,7 @@ def study_run(store, behaviours, executor=None, **settings):
 
 
 def statuses(store):
-    return {int(name, 16): record["status"] for name, record in store.records().items()}
+    return {int(name, 16): kept["status"] for name, kept in store.records().items()}
 
 
 def starts(store, number):
@@ -63,10 +64,10 @@ def test_finished_never_again_failed_again_next_time(store):
     summary, _ = study_run(store, ["ok", "ok", "ok"])
     assert [str(c) for c in summary.finished] == [str(cell(1))]
     assert [starts(store, number) for number in range(3)] == [1, 2, 1]
-    record = store.record(cell(1).hash)
-    assert [a["outcome"] for a in record["attempts"]] == ["failed", "finished"]  # its error is kept
-    assert record["attempts"][0]["error"] == "wrong setting"
-    assert record["cell"] == dict(cell(1).labels)
+    kept = store.record(cell(1).hash)
+    assert [a["outcome"] for a in kept["attempts"]] == ["failed", "finished"]  # its error is kept
+    assert kept["attempts"][0]["error"] == "wrong setting"
+    assert kept["cell"] == dict(cell(1).labels)
 
 
 def test_what_would_fail_again_is_not_retried_and_accidents_are(store):
@@ -106,7 +107,9 @@ def test_a_record_of_another_configuration_is_refused(store):
 
 
 def other_record(job):
-    return {"schema": 1, "status": "finished", "config_hash": "feedfeedfeedfeed", "metrics": {}}
+    made = record("relu", 0, 1.0)
+    made["trained"]["config_hash"] = "feedfeedfeedfeed"
+    return made
 
 
 def test_a_cell_of_another_process_is_left_to_it(store, tmp_path):
@@ -161,6 +164,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from stand_in_cells import RUNNER, Silent, cell
+from synthetic_records import record
 from lpflu_bench.studies.executors.processes import ProcessExecutor
 from lpflu_bench.studies.machine import terminate_as_interrupt
 from lpflu_bench.studies.run import StudyRun
@@ -215,8 +219,8 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_notes_it(store):
     process.wait()
     assert _gone(worker)
     study_run(store, ["ok"])
-    record = store.record(cell(0).hash)
-    assert [a["outcome"] for a in record["attempts"]] == ["interrupted", "finished"]
+    kept = store.record(cell(0).hash)
+    assert [a["outcome"] for a in kept["attempts"]] == ["interrupted", "finished"]
 
 
 def _interruptible():

@@ -1,8 +1,18 @@
 import pytest
+from synthetic_records import record
 
 from lpflu_bench.studies.store import Store
 
 CELL = "0123456789abcdef"
+
+
+def made(**changes):
+    """A finished record of the cell."""
+    return {
+        **record("relu", 0, 30.0),
+        **changes,
+        "trained": {**record("relu", 0, 30.0)["trained"], "config_hash": CELL},
+    }
 
 
 @pytest.fixture
@@ -14,27 +24,62 @@ def stores(tmp_path):
 def test_records_are_found_by_cell_and_other_files_left_alone(stores):
     store = stores[0]
     assert store.records() == {}
-    store.write(CELL, {"schema": 1, "status": "finished"})
+    store.write(CELL, made())
     (store.results / "records" / "notes.json").write_text("no record")
     (store.results / "records" / f".{CELL}.json.part").write_text("{")
-    assert store.records() == {CELL: {"schema": 1, "status": "finished"}}
+    assert [(cell, record["status"]) for cell, record in store.records().items()] == [(CELL, "finished")]
     assert store.record("f" * 16) is None
 
 
 def test_summaries_follow_the_records(stores):
     store = stores[0]
     assert store.summaries() == {}
-    record = {"schema": 1, "status": "failed", "error": "e", "config": {}, "curve": [{"epoch": 1}, {"epoch": 2}]}
     for _ in range(2):  # read, then from what was kept
-        store.write(CELL, record)
-        assert store.summaries() == {
-            CELL: {"schema": 1, "status": "failed", "error": "e", "curve": [{"epoch": 2}]},
-        }
+        store.write(CELL, made(status="failed", error="e"))
+        (summary,) = store.summaries().values()
+        assert (summary["status"], summary["error"]) == ("failed", "e")
+        assert [point["epoch"] for point in summary["trained"]["curve"]] == [12]
         assert store.summaries() == stores[1].summaries()
-    store.write(CELL, {**record, "status": "finished"})
+    store.write(CELL, made())
     assert store.summaries()[CELL]["status"] == "finished"
     store.record_path(CELL).unlink()
     assert store.summaries() == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"schema": 2, "sta', "invalid JSON"),
+        (b"", "invalid JSON"),
+        (b"[1, 2]", "no key 'schema'"),
+        (b'{"schema": 1, "status": "finished"}', "schema 1"),
+        (b"\xff\xfe{}", "not UTF-8"),
+        ("edited", "was changed after it was written"),
+        ("copied", "is the record of another run"),
+    ],
+)
+def test_a_bad_record_is_set_aside_by_name_and_blocks_nothing_else(stores, content, problem):
+    store, bad = stores[0], "f" * 16
+    store.write(CELL, made())
+    path = store.record_path(bad)
+    if content == "copied":
+        path.write_bytes(store.record_path(CELL).read_bytes())
+    elif content == "edited":
+        store.write(bad, made())
+        path.write_text(path.read_text().replace("relu", "rilu"))
+    else:
+        path.write_bytes(content)
+    for found in (store.records(), store.summaries()):
+        assert list(found) == [CELL]
+        assert list(store.set_aside) == [bad]
+        assert problem in store.set_aside[bad]
+        assert str(path) in store.set_aside[bad]
+        assert "\n" not in store.set_aside[bad]
+    assert store.record(bad) is None
+    assert store.attempts(bad) == []
+    store.write(bad, {**made(), "trained": {**made()["trained"], "config_hash": bad}})  # it is run again
+    assert sorted(store.records()) == [CELL, bad]
+    assert store.set_aside == {}
 
 
 def test_attempts_tell_the_whole_story(stores):
@@ -53,5 +98,5 @@ def test_attempts_tell_the_whole_story(stores):
 
 def test_attempts_of_another_machine_come_with_the_record(stores):
     store = stores[0]
-    store.write(CELL, {"schema": 1, "status": "failed", "attempts": [{"outcome": "failed", "error": "there"}]})
+    store.write(CELL, made(status="failed", attempts=[{"outcome": "failed", "error": "there"}]))
     assert [a["outcome"] for a in store.start_attempt(CELL)] == ["failed", "running"]

@@ -4,9 +4,11 @@ import sys
 
 import pytest
 from stand_in_cells import cell
+from synthetic_records import result_of_test
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import config_hash
+from lpflu_bench.identity import config_hash
+from lpflu_bench.records import blank, metrics
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.store import Store
 from lpflu_bench.studies.upkeep import find_cells, leftovers, merge, problems, remove, set_back
@@ -25,17 +27,13 @@ def other(tmp_path):
         yield store
 
 
-def record(status="finished", error=12.5, samples=100, config=None):
-    config = config or {"seed_everything": 0}
-    metrics = {"top1_error": error} if status == "finished" else {}
-    return {
-        "schema": 1,
-        "status": status,
-        "error": None if status == "finished" else "broken",
-        "metrics": metrics,
-        "num_test_samples": samples,
-        "config": config,
-    }
+def record(owner=None, status="finished", error=12.5, samples=100):
+    """The record of a cell."""
+    owner = owner or cell(0)
+    made = blank(config={}, config_hash=owner.hash, seed=0, labels={}, at="2026-01-01T00:00:00+00:00")
+    if status == "finished":
+        made["tested"] = [result_of_test({"top1_error": error}, num_samples=samples)]
+    return {**made, "status": status, "error": None if status == "finished" else "broken"}
 
 
 def planned(seed, task="t"):
@@ -63,7 +61,7 @@ def test_a_cell_is_found_by_hash_digits_or_name():
 def test_setting_a_cell_back_loses_nothing(store):
     done = cell(1)
     for attempt in (1, 2):
-        store.write(done.hash, record())
+        store.write(done.hash, record(done))
         (store.record_path(done.hash).with_suffix(".npz")).write_text("outcomes")
         store.start_attempt(done.hash)
         set_back(store, done)
@@ -75,7 +73,7 @@ def test_setting_a_cell_back_loses_nothing(store):
 
 
 def test_a_running_cell_is_not_set_back(store, tmp_path):
-    store.write(cell(1).hash, record())
+    store.write(cell(1).hash, record(cell(1)))
     with Store("s", tmp_path / "results", tmp_path / "runs") as runner:
         runner.locks.claim(cell(1).hash)
         with pytest.raises(UserError, match=r"is being run by process \d+ on"):
@@ -88,7 +86,7 @@ def test_a_running_cell_is_not_set_back(store, tmp_path):
 
 def test_what_can_go_and_what_stays(store, tmp_path):
     for number, status in enumerate(["finished", "failed"]):
-        store.write(cell(number).hash, record(status))
+        store.write(cell(number).hash, record(cell(number), status))
         for name in ("checkpoints/last.ckpt", "checkpoints/.last.ckpt.x.part", "log.txt"):
             path = store.run_dir(cell(number).hash) / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +120,8 @@ def test_what_can_go_and_what_stays(store, tmp_path):
 def test_merge_takes_what_is_missing_or_finished_there_alone(store, other, tmp_path):
     for number, ours, theirs in ((0, None, "finished"), (1, "failed", "finished"), (2, "finished", "failed")):
         if ours:
-            store.write(cell(number).hash, record(ours))
-        other.write(cell(number).hash, record(theirs))
+            store.write(cell(number).hash, record(cell(number), ours))
+        other.write(cell(number).hash, record(cell(number), theirs))
     other.record_path(cell(0).hash).with_suffix(".npz").write_text("outcomes")
     merged = merge(store, tmp_path / "theirs" / "s")
     assert ([path.stem for path in merged.taken], merged.same) == ([cell(0).hash, cell(1).hash], 1)
@@ -134,11 +132,11 @@ def test_merge_takes_what_is_missing_or_finished_there_alone(store, other, tmp_p
 
 
 def test_merge_names_what_contradicts_or_cannot_be_read_and_keeps_ours(store, other, tmp_path):
-    store.write(cell(0).hash, record(error=12.5))
-    other.write(cell(0).hash, record(error=12.6))
-    other.write(cell(1).hash, record())
+    store.write(cell(0).hash, record(cell(0), error=12.5))
+    other.write(cell(0).hash, record(cell(0), error=12.6))
+    other.write(cell(1).hash, record(cell(1)))
     other.record_path(cell(2).hash).write_text("{")
-    other.write(cell(3).hash, record())
+    other.write(cell(3).hash, record(cell(3)))
     runner = Store("s", tmp_path / "results", tmp_path / "runs")
     runner.locks.claim(cell(3).hash)
     merged = merge(store, tmp_path / "theirs" / "s")
@@ -147,13 +145,13 @@ def test_merge_names_what_contradicts_or_cannot_be_read_and_keeps_ours(store, ot
     assert str(other.record_path(cell(0).hash)) in contradiction
     assert "this cell is being run here" in busy
     assert len(merged.unreadable) == 1
-    assert store.record(cell(0).hash)["metrics"] == {"top1_error": 12.5}
+    assert metrics(store.record(cell(0).hash)) == {"top1_error": 12.5}
     assert [path.stem for path in merged.taken] == [cell(1).hash]
     runner.close()
 
 
 def test_merge_of_a_folder_that_is_none(store, tmp_path):
-    store.write(cell(0).hash, record())
+    store.write(cell(0).hash, record(cell(0)))
     with pytest.raises(UserError, match="has no records of a study"):
         merge(store, tmp_path / "nowhere")
     with pytest.raises(UserError, match="is this study's own folder"):
@@ -166,22 +164,22 @@ def test_merge_of_a_folder_that_is_none(store, tmp_path):
 def test_verify_finds_nothing_in_good_records(store):
     cells = []
     for seed in range(3):
-        one, config = planned(seed)
+        one, _ = planned(seed)
         cells.append(one)
-        store.write(one.hash, record(config=config))
+        store.write(one.hash, record(one))
     assert list(problems(store, [*cells, cell(1)], ["top1_error"])) == []
 
 
 def test_verify_says_what_is_wrong(store, tmp_path):
-    cells, configs = zip(*(planned(seed) for seed in range(5)), strict=True)
-    store.write(cells[0].hash, record(config=configs[0]))
-    store.write(cells[1].hash, record(config=configs[0]))  # a copied file
-    store.write(cells[2].hash, record(config=configs[2], samples=7))
-    store.write(cells[3].hash, {**record(config=configs[3]), "metrics": {"other": 1.0}})
+    cells, _ = zip(*(planned(seed) for seed in range(5)), strict=True)
+    store.write(cells[0].hash, record(cells[0]))
+    store.write(cells[1].hash, record(cells[0]))  # a copied file
+    store.write(cells[2].hash, record(cells[2], samples=7))
+    store.write(cells[3].hash, {**record(cells[3]), "tested": [result_of_test({"other": 1.0}, num_samples=100)]})
     store.record_path(cells[4].hash).write_text(json.dumps([]))
     found = list(problems(store, cells, ["top1_error"]))
-    for number, problem in ((1, "record of another configuration"), (3, "without any of the study's scores")):
+    for number, problem in ((1, "is the record of another run"), (3, "without any of the study's scores")):
         assert any(str(store.record_path(cells[number].hash)) in line and problem in line for line in found)
-    assert any("not all runs were tested on as many samples: 100 in 3 runs, 7 in 1 runs" in line for line in found)
+    assert any("not all runs were tested on as many samples: 100 in 2 runs, 7 in 1 runs" in line for line in found)
     assert any(str(store.record_path(cells[4].hash)) in line for line in found)
     assert len(found) == 4

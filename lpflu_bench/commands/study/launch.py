@@ -1,12 +1,14 @@
 """Run the cells that are not finished."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lpflu_bench.commands.study.session import Session, say
 from lpflu_bench.errors import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
+    from lpflu_bench.records import Record
+    from lpflu_bench.studies.grid import Cell
     from lpflu_bench.studies.run import Summary
 
 
@@ -56,7 +58,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
     options = given_options(args)
     if "address" not in options:
         check_roots(session.plan, session.cells, session.roots)
-    records = store.summaries()
+    records = session.summaries()
     selection = session.selection(records)
     needed = session.needed()
     if not _todo(selection.cells, records, needed) and not selection.waiting:
@@ -70,7 +72,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         for spec in tracker_specs(session.loggers):
             build_tracker(spec, "none yet")  # says what is not installed before a cell runs
     executor = make_executor(args.executor, options, store.runs / args.executor)
-    done = sum(records.get(cell.hash, {}).get("status") == "finished" for cell in selection.cells)
+    done = sum(_finished(cell, records) for cell in selection.cells)
     total = len(selection.cells) + selection.waiting
     progress = StudyProgress(total, done, study.metrics, Durations(records.values()), store.run_dir)
     runner = StudyRun(
@@ -82,6 +84,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         fail_fast=args.fail_fast,
         limit=args.limit,
         before_start=lambda: check_disk(store.runs, store.results, min(executor.slots(), total)),
+        tests_of=session.plan.tests_of,
     )
     summary = Summary()
     try:
@@ -96,7 +99,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
                 summary = runner.run(todo)
                 if summary.interrupted or runner.stopped or summary.left:
                     break
-                records = store.summaries()
+                records = session.summaries()
                 selection = session.selection(records)
                 needed = session.needed()
     finally:
@@ -104,18 +107,24 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
     return _conclude(session, args, summary)
 
 
-def _todo(cells: "tuple[Any, ...]", records: dict[str, dict[str, Any]], needed: set[str] | None) -> list[Any]:
+def _finished(cell: "Cell", records: "dict[str, Record]") -> bool:
+    return cell.hash in records and records[cell.hash]["status"] == "finished"
+
+
+def _todo(cells: "tuple[Cell, ...]", records: "dict[str, Record]", needed: set[str] | None) -> "list[Cell]":
     """Return the cells that are not finished; of a sequential study those that are needed for the next looks."""
-    left = [cell for cell in cells if records.get(cell.hash, {}).get("status") != "finished"]
+    left = [cell for cell in cells if not _finished(cell, records)]
     return left if needed is None else [cell for cell in left if cell.hash in needed]
 
 
 def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") -> int:
-    records = session.store.summaries()
+    records = session.summaries()
     selection = session.selection(records)
     left = len(_todo(selection.cells, records, session.needed())) + selection.waiting
     for cell, error in summary.failed.items():
         say(f"failed: {cell}: {error}  (log: {session.store.run_dir(cell.hash) / 'log.txt'})")
+    for cell, why in summary.partial.items():
+        say(f"partial: {cell}: {why}; `study report --include partial` shows it")
     for cell, owner in summary.claimed_elsewhere.items():
         say(f"run elsewhere: {cell}: {owner or 'another process, finished meanwhile'}")
     say(f"{session.study.name}: {len(summary.finished)} cells finished now, {left} left")

@@ -88,8 +88,8 @@ def _say_time(session: Session) -> None:
     from lpflu_bench.studies.progress import Durations
     from lpflu_bench.text import duration
 
-    records = session.store.summaries()
-    left = [cell for cell in session.cells if records.get(cell.hash, {}).get("status") != "finished"]
+    records = session.summaries()
+    left = [c for c in session.cells if c.hash not in records or records[c.hash]["status"] != "finished"]
     expected = Durations(records.values()).expect(left)
     if left and expected is not None:
         say(f"  {len(left)} trainings left, about {duration(expected)} one after another")

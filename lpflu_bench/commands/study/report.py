@@ -4,7 +4,13 @@ import argparse
 import re
 from pathlib import Path
 
+from lpflu_bench.commands.report import add_include
 from lpflu_bench.commands.study.session import Session, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what enters the tables."""
+    add_include(parser)
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
@@ -15,10 +21,13 @@ def execute(session: Session, args: argparse.Namespace) -> int:
 
     study, store, plan = session.study, session.store, session.plan
     records = store.records()
+    for problem in store.set_aside.values():
+        say(f"set aside: {problem}")
     selection = session.selection(records, plan.cells)
     narrowed = _narrowed(args) or changes(study, store.results)
     folder = store.results / "views" / _view(args) if _changes(args) else store.results
-    for spec, chosen, place in report_parts(study, plan.cells, selection, records, folder, narrowed):
+    parts = report_parts(study, plan, selection, records, folder, narrowed, include_partial=args.include == "partial")
+    for spec, chosen, place in parts:
         write_report(spec, chosen, place)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     return 0
@@ -27,7 +36,8 @@ def execute(session: Session, args: argparse.Namespace) -> int:
 def _changes(args: argparse.Namespace) -> list[str]:
     only = [f"only {text}" for text in args.only]
     changed = [f"with {text}" for text in args.set]
-    return [*only, *changed, *([f"seeds {args.seeds}"] if args.seeds else [])]
+    included = [f"with {args.include} runs"] if args.include else []
+    return [*only, *changed, *([f"seeds {args.seeds}"] if args.seeds else []), *included]
 
 
 def _narrowed(args: argparse.Namespace) -> str:
@@ -35,7 +45,8 @@ def _narrowed(args: argparse.Namespace) -> str:
     changes = _changes(args)
     if not changes:
         return ""
-    judged = " Verdicts are those of the whole study." if args.only and not (args.set or args.seeds) else ""
+    only = args.only and not (args.set or args.seeds or args.include)
+    judged = " Verdicts are those of the whole study." if only else ""
     return f"Not the study as declared: {', '.join(changes)}.{judged}"
 
 

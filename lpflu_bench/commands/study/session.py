@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lpflu_bench.records import Record
     from lpflu_bench.reports.analysis import Analysis
     from lpflu_bench.studies.grid import Cell, Plan
     from lpflu_bench.studies.study_file import Study
@@ -48,7 +49,18 @@ class Session:
         """What ``trainer.logger`` is set to in the study's first cell: the trackers of all."""
         return (self.plan.config(self.cells[0]).get("trainer") or {}).get("logger")
 
-    def selection(self, records: dict[str, dict[str, Any]], cells: "tuple[Cell, ...] | None" = None) -> "Selection":
+    def summaries(self) -> "dict[str, Record]":
+        """Return the records in short; a finished one without all tests of the plan counts as trained only."""
+        from lpflu_bench.studies.cell import is_finished
+
+        records = self.store.summaries()
+        for cell in self.plan.cells:
+            record = records.get(cell.hash)
+            if record and record["status"] == "finished" and not is_finished(record, self.plan.tests_of(cell)):
+                record["status"] = "fitted"
+        return records
+
+    def selection(self, records: "dict[str, Record]", cells: "tuple[Cell, ...] | None" = None) -> "Selection":
         """Return what there is to run, given the records so far; of the cells that ``--only`` leaves by default."""
         from lpflu_bench.studies.tuning import select_cells
 
@@ -61,7 +73,7 @@ class Session:
 
         records = self.store.records()
         selection = self.selection(records, self.plan.cells)
-        spec, chosen, _ = report_parts(self.study, self.plan.cells, selection, records, self.store.results)[-1]
+        spec, chosen, _ = report_parts(self.study, self.plan, selection, records, self.store.results)[-1]
         return analyse(spec, chosen)
 
     def needed(self) -> set[str] | None:
@@ -69,22 +81,23 @@ class Session:
 
         Until the reference has a result, they are those of the first look.
         """
-        from lpflu_bench.reports.runs import cell_of, place_of
+        from lpflu_bench.reports.runs import place_of
         from lpflu_bench.reports.sequential import wanted_seeds
 
         looks = self.study.rule.looks
         if not looks:
             return None
-        done = {cell for cell, record in self.store.summaries().items() if record.get("status") == "finished"}
+        done = {cell for cell, record in self.summaries().items() if record["status"] == "finished"}
         if not any(cell.hash in done and str(cell.labels["activation"]) == self.study.reference for cell in self.cells):
             return {cell.hash for cell in self.cells if cell.seed in self.study.seeds[: looks[0]]}
         analysis = self.analysis()
         wanted, axes = wanted_seeds(analysis), analysis.spec.axes
         needed = set()
         for cell in self.cells:
-            place = place_of(cell_of({"cell": cell.labels}, axes), axes)
-            if cell.seed in wanted.get((place, str(cell.labels["activation"])), ()):
-                needed.add(cell.hash)
+            for test in self.plan.tests_of(cell):
+                place = place_of({**cell.labels, **test.labels}, axes)
+                if cell.seed in wanted.get((place, str(cell.labels["activation"])), ()):
+                    needed.add(cell.hash)
         return needed
 
 

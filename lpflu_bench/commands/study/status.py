@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from lpflu_bench.commands.study.session import Session, say
 
 if TYPE_CHECKING:
+    from lpflu_bench.records import Record
     from lpflu_bench.studies.grid import Cell
+
+
+_STATES = ("finished", "running", "fitted", "partial", "failed", "interrupted", "pending")
+_RARE = ("fitted", "partial")
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
@@ -19,21 +24,22 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     from lpflu_bench.text import duration, setting_text
 
     store, study = session.store, session.study
-    records = store.summaries()
+    records = session.summaries()
     selection = session.selection(records)
     running = store.locks.running()
     started = store.started()
     states = {cell: _state(cell, records, running, started) for cell in selection.cells}
     console = Console()
     table = Table(title=study.title)
-    for name in ("task", "activation", "finished", "running", "failed", "interrupted", "pending"):
+    shown = [state for state in _STATES if state not in _RARE or state in states.values()]
+    for name in ("task", "activation", *shown):
         table.add_column(name, justify="left" if name in ("task", "activation") else "right")
     groups: dict[tuple[str, str], Counter[str]] = {}
     for cell, state in states.items():
         key = (str(cell.labels["task"]), setting_text(cell.labels["activation"]))
         groups.setdefault(key, Counter())[state] += 1
     for (task, activation), counts in groups.items():
-        numbers = [str(counts[state] or "") for state in ("finished", "running", "failed", "interrupted", "pending")]
+        numbers = [str(counts[state] or "") for state in shown]
         table.add_row(task, activation, *numbers)
     console.print(table)
     for cell, state in states.items():
@@ -46,9 +52,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         console.print(f"nothing to choose from, every tuning run failed: {group}", highlight=False, markup=False)
     counts = Counter(states.values())
     left = [cell for cell, state in states.items() if state != "finished"]
-    text = ", ".join(
-        f"{counts[state]} {state}" for state in ("finished", "running", "failed", "interrupted", "pending")
-    )
+    text = ", ".join(f"{counts[state]} {state}" for state in shown)
     say(
         f"{len(states)} cells: {text}"
         + (f"; {selection.waiting} more once tuning is done" if selection.waiting else "")
@@ -57,6 +61,10 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     if left and expected is not None:
         at_once = max(counts["running"], 1)
         say(f"about {duration(expected / at_once)} left with {at_once} at once")
+    for problem in store.set_aside.values():
+        say(f"set aside: {problem}")
+    if store.set_aside:
+        say(f"{len(store.set_aside)} records are set aside; their cells count as not run")
     if orphaned_records := records.keys() - {cell.hash for cell in session.plan.cells}:
         say(
             f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
@@ -64,10 +72,10 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     return 0
 
 
-def _state(cell: "Cell", records: dict[str, dict[str, Any]], running: dict[str, Any], started: set[str]) -> str:
-    status = records.get(cell.hash, {}).get("status")
+def _state(cell: "Cell", records: "dict[str, Record]", running: dict[str, Any], started: set[str]) -> str:
+    status = records[cell.hash]["status"] if cell.hash in records else None
     if status == "finished":
         return "finished"
     if cell.hash in running:
         return "running"
-    return str(status) if status else "interrupted" if cell.hash in started else "pending"
+    return status or ("interrupted" if cell.hash in started else "pending")

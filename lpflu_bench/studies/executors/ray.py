@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.cell import Job, Outcome
+from lpflu_bench.studies.cell import Job, Outcome, job_from_dict
 from lpflu_bench.studies.executors.base import CPUS_PER_CELL, GPUS_PER_CELL, TIME_LIMIT, WORKERS, Option
 from lpflu_bench.studies.executors.worker_process import run_alone
 
@@ -21,7 +21,7 @@ WAIT_SECONDS = 30.0
 
 def _run_on_node(job: dict[str, Any], time_limit: float | None) -> dict[str, Any]:
     """Run a job where Ray has put it; its time starts here, not in the queue."""
-    return run_alone(Job(**job), time_limit).as_dict()
+    return run_alone(job_from_dict(job), time_limit).as_dict()
 
 
 def _wait_for_cluster(address: str | None) -> None:

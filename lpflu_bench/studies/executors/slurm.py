@@ -13,7 +13,7 @@ import psutil
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.cell import Job, Outcome
+from lpflu_bench.studies.cell import Job, Outcome, job_from_dict
 from lpflu_bench.studies.executors.base import CPUS_PER_CELL, GPUS_PER_CELL, TIME_LIMIT, WORKERS, Option
 from lpflu_bench.studies.executors.worker_process import run_alone
 from lpflu_bench.text import nearest
@@ -48,7 +48,7 @@ class _Cell:
         self.job, self.time_limit = job, time_limit
 
     def __call__(self) -> dict[str, Any]:
-        outcome = run_alone(Job(**self.job), self.time_limit)
+        outcome = run_alone(job_from_dict(self.job), self.time_limit)
         if outcome.lost:  # the job is being ended: an answer would be taken for its result, and it may be requeued
             time.sleep(_GRACE_SECONDS)
         return outcome.as_dict()

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from lpflu_bench.studies.cell import Job, Outcome, run_job
+from lpflu_bench.studies.cell import Job, Outcome, job_from_dict, run_job
 from lpflu_bench.studies.disk import is_disk_error
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     while True:
-        outcome = _run_into_log(Job(**json.loads(jobs.get())))
+        outcome = _run_into_log(job_from_dict(json.loads(jobs.get())))
         answers.write(json.dumps(outcome.as_dict(), default=str) + "\n")
         answers.flush()
 

@@ -15,34 +15,56 @@ MAP, MAP_50 = Score("map", "higher", "mAP", main=True), Score("map_50", "higher"
 EFFECTS = {"relu": 1.4, "mish": 0.4, "pflu": 0.1, "smu": 0.5, "gish": 1.5, "lpflu": 0.0}
 
 
+CODE = {"package": "0123456789abcdef", "commit": "abcdef1234567890", "activation": None}
+ENVIRONMENT = {"lpflu_bench": "0.1.0", "torch": "2.15", "device": "NVIDIA H100"}
+
+
+def result_of_test(metrics, **changes):
+    """One whole test of the raw weights."""
+    return {
+        "weights": "raw",
+        "conditions": {},
+        "metrics": metrics,
+        "num_samples": 10000,
+        "incomplete": None,
+        "batch_size": 128,
+        "devices": 1,
+        "precision": "32-true",
+        "seconds": 3.0,
+        "images_per_second": 9000.0,
+        "peak_memory_mb": 500,
+        "outcomes": None,
+        "code": CODE,
+        "environment": ENVIRONMENT,
+        "finished_at": "2026-01-01T01:00:00+00:00",
+        **changes,
+    }
+
+
 def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf", epochs=80, curve=True, **axes):
     """One finished classification run with this top-1 error."""
-    return {
-        "schema": 1,
-        "status": "finished",
-        "error": None,
-        "failed_at": None,
+    trained = {
         "task": task,
         "kind": "classification",
         "network": network,
         "activation": activation,
         "activation_settings": {},
         "seed": seed,
-        "cell": {"task": task, "activation": activation, "seed": seed, **axes},
-        "scores": [asdict(TOP1), asdict(TOP5)],
-        "metrics": {"top1_error": round(value, 2), "top5_error": round(value / 3, 2)},
-        "num_test_samples": 10000,
         "parameters": 5_600_000,
         "epochs": epochs,
         "steps": epochs * 390,
         "batch_size": 128,
+        "total_batch_size": 128,
+        "devices": 1,
         "precision": "32-true",
-        "train": {
-            "seconds": 1000.0 + len(activation),
-            "images_per_second": 4000.0 + 40 * seed - 100 * len(activation),
-            "peak_memory_mb": 1000,
-        },
-        "test": {"seconds": 3.0, "images_per_second": 9000.0, "peak_memory_mb": 500},
+        "optimizer": "Adam",
+        "incomplete": None,
+        "seconds": 1000.0 + len(activation),
+        "images_per_second": 4000.0 + 40 * seed - 100 * len(activation),
+        "peak_memory_mb": 1000,
+        "resumed": 0,
+        "validation_conditions": {},
+        "diagnostics": None,
         "curve": [
             {
                 "epoch": epoch,
@@ -62,21 +84,32 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
             "axis": axes,
         },
         "config_hash": f"{activation}-{seed}-{'-'.join(map(str, axes.values()))}",
-        "environment": {"lpflu_bench": "0.1.0", "commit": "abcdef1234567890", "torch": "2.15", "device": "NVIDIA H100"},
+        "code": CODE,
+        "environment": ENVIRONMENT,
         "started_at": "2026-01-01T00:00:00+00:00",
-        "finished_at": "2026-01-01T01:00:00+00:00",
+        "finished_at": "2026-01-01T00:59:00+00:00",
+    }
+    return {
+        "status": "finished",
+        "written_at": "2026-01-01T01:00:00+00:00",
+        "error": None,
+        "failed_at": None,
+        "trained": trained,
+        "scores": [asdict(TOP1), asdict(TOP5)],
+        "tested": [result_of_test({"top1_error": round(value, 2), "top5_error": round(value / 3, 2)})],
+        "cell": {"task": task, "activation": activation, "seed": seed, **axes},
     }
 
 
 def published_config(item):
     """The configuration of a record as the paper states it for CIFAR-100 with Adam."""
     return {
-        "seed_everything": item["seed"],
+        "seed_everything": item["trained"]["seed"],
         "trainer": {"max_epochs": 80},
         "model": {
             "class_path": "lpflu_bench.modules.ClassificationModule",
             "init_args": {
-                "activation": item["activation"],
+                "activation": item["trained"]["activation"],
                 "downsamplings": 3,
                 "initializer": "xavier_uniform",
                 "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.002}},
@@ -95,8 +128,11 @@ def published_config(item):
 
 def detection(activation, seed, value, **changes):
     """One finished detection run with this mAP."""
-    scores = {"scores": [asdict(MAP), asdict(MAP_50)], "metrics": {"map": value, "map_50": 2 * value}}
-    return record(activation, seed, 0, task="voc", **changes) | {"kind": "detection"} | scores
+    made = record(activation, seed, 0, task="voc", **changes)
+    made["trained"]["kind"] = "detection"
+    made["scores"] = [asdict(MAP), asdict(MAP_50)]
+    made["tested"] = [result_of_test({"map": value, "map_50": 2 * value})]
+    return made
 
 
 def grid(seeds=5, sd=0.25, *, functions=FUNCTIONS, base=31.3, effects=EFFECTS, rng_seed=0, **axes):

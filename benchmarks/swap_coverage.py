@@ -149,11 +149,12 @@ def _without_memory_if_large(build: Callable[[], nn.Module]) -> nn.Module:
 def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str, object]:
     """Return one row of the table."""
     torch.manual_seed(0)
-    network = _without_memory_if_large(build)
+    detector = "detection" in library
+    network = build() if detector else _without_memory_if_large(build)  # a detector isn't traced without its weights
     parameters = sum(p.numel() for p in network.parameters())
     start = time.perf_counter()
     try:
-        whole = network if parameters > _LARGE else copy.deepcopy(network)
+        whole = network if parameters > _LARGE and not detector else copy.deepcopy(network)
         report = replace_activations(whole, "lpflu", strict=False)
     except UserError as error:
         return {"library": library, "network": name, "error": str(error)}

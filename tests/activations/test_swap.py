@@ -278,3 +278,28 @@ def test_timm_networks_have_nothing_left(name):
     assert report.coverage == 1
     assert report.counts()["slopes"]["ema"] > 0
     assert not any(type(m).__name__ in ("ReLU", "GELU", "SiLU") for m in network.modules())
+
+
+class Caching(nn.Module):
+    """Keeps in evaluation what it has computed once, as attention with a table of biases does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.bias, self.kept = nn.Linear(6, 6), nn.Parameter(torch.ones(6)), {}
+
+    def forward(self, x):
+        if "bias" not in self.kept:
+            self.kept["bias"] = self.bias * 2
+        return self.layer(F.relu(x + self.kept["bias"]))
+
+
+def test_a_trace_leaves_no_caches_behind():
+    network = network_of(Caching(), Block())
+    assert replace_activations(network, "relu").placements[0].path == "1.relu"
+    assert network[1].kept == {}
+    assert all(module.training for module in network.modules())
+
+
+def test_a_recurrent_layers_gates_are_its_own():
+    network = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.LSTM(6, 6))
+    assert replace_activations(network, "lpflu", inputs=torch.zeros(2, 3, 6), strict=False).left == []

@@ -161,7 +161,8 @@ class _Traces:
                     self.all = self.again()
                     return
                 except UntraceableError as error:
-                    failures.append(error)
+                    if not self.meta:
+                        failures.append(error)
         raise failures[0] if failures else UntraceableError("no idea what it takes: pass `inputs`")
 
     def again(self) -> list[Trace]:

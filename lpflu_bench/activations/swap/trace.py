@@ -1,5 +1,6 @@
 """One run of a network that sees every call of a nonlinearity, module or function, and the data flow around it."""
 
+import copy
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,6 +149,8 @@ class _Tracer:
         self.recorder = recorder
         self.runs: list[_Run] = []
         self.calls: list[Call] = []
+        # Torch's recurrent cells have their gates built in.
+        self._recurrent = {path for path, module in network.named_modules() if isinstance(module, nn.RNNBase)}
         self._handles = []
         for path, module in network.named_modules():
             self._handles.append(module.register_forward_pre_hook(self._enter(path), prepend=True, with_kwargs=True))
@@ -264,7 +267,9 @@ class _Tracer:
             if call.kind is None:
                 yield call.path or "", f"{call.name} computes an unknown function"
         for index, node in enumerate(self.recorder.graph.nodes):
-            if not covered[index] and node.data and (formula := _formula(self.recorder.graph, index)):
+            if covered[index] or not node.data or node.owner in self._recurrent:
+                continue
+            if formula := _formula(self.recorder.graph, index):
                 yield node.owner, f"{formula} is written out in its forward"
 
 
@@ -336,16 +341,27 @@ class _OutOfPlace(nn.Module):
 
 
 @contextmanager
-def _mode(network: nn.Module, training: bool) -> Iterator[None]:
-    """Set the mode of all modules with children; layers are in evaluation (no dropout, any batch will do) in either."""
-    flags = [(module, module.training) for module in network.modules()]
-    for module, _ in flags:
+def _untouched(network: nn.Module, training: bool) -> Iterator[None]:
+    """Set the mode for a while, and put back all that modules keep of a run (modes, caches of attention biases).
+
+    Modules with children get the mode; layers are in evaluation (no dropout, any batch will do) in either.
+    """
+    before = [(module, {key: _shallow(value) for key, value in vars(module).items()}) for module in network.modules()]
+    for module, _ in before:
         module.training = training and bool(module._modules)
     try:
         yield
     finally:
-        for module, flag in flags:
-            module.training = flag
+        for module, attributes in before:
+            for key in set(vars(module)) - set(attributes):
+                del vars(module)[key]
+            for key, value in attributes.items():
+                if not key.startswith("_"):  # torch's own registries are put back by functional_call
+                    vars(module)[key] = value
+
+
+def _shallow(value: Any) -> Any:
+    return copy.copy(value) if type(value) in (dict, list, set) else value
 
 
 def run_without_trace(network: nn.Module, inputs: Inputs, *, training: bool = False, meta: bool = True) -> Any:
@@ -385,7 +401,7 @@ def _run(
 ) -> Any:
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        stack.enter_context(_mode(network, training))
+        stack.enter_context(_untouched(network, training))
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.device("meta" if meta else "cpu"))
         torch.manual_seed(0)

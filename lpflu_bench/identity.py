@@ -21,6 +21,7 @@ _MACHINE_KEYS = {
         "test_corruption",
         "test_noise",
     },
+    "model": {"test_attack"},
     "trainer": {
         "accelerator",
         "barebones",
@@ -41,7 +42,7 @@ _MACHINE_KEYS = {
     },
 }
 
-CONDITION_KEYS = ("data.test_corruption", "data.test_noise")
+CONDITION_KEYS = ("data.test_corruption", "data.test_noise", "model.test_attack")
 """The settings that decide what a test measures: the axes that ``test:`` of a study may have.
 
 A new kind of test (a corruption, a precision, a resolution) is a setting of its data module, module or trainer that is

@@ -5,7 +5,8 @@ lpflu-bench deploy runs/quick-cifar100 --csv deployed.csv      # every run below
 
 Each run's network is exported by torch.export and by torch.onnx (dynamo, any batch size) into RUN/exported/, and quantised to
 INT8 by ONNX Runtime (static, calibrated on training images). Each form is scored on the whole test set and timed on the CPU
-beside the same network with ReLU; leave the machine idle otherwise. The record gets it all as `deployed`.
+beside the same network with ReLU; leave the machine idle otherwise. The record gets it all as `deployed`; a run whose record
+has it already is not measured again.
 Needs the extra: pip install 'lpflu-bench[deploy]'
 """
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{option.replace('_', '-')} must be at least 1, not {getattr(args, option)}")
     from rich.console import Console
 
-    from lpflu_bench.evaluation.deploy import Settings, deploy
+    from lpflu_bench.evaluation.deploy import Settings, deploy, is_deployed
     from lpflu_bench.evaluation.onnx_export import require_onnx
     from lpflu_bench.evaluation.trained_run import find_runs, open_run
     from lpflu_bench.records import FILE_NAME, Record, write_record
@@ -62,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
     with Console(stderr=True).status("") as status:
         for number, folder in enumerate(folders, start=1):
             opened = open_run(folder, {"root": args.data_root} if args.data_root else {})
+            if is_deployed(opened, settings):
+                records.append(opened.record)
+                continue
             where = f"{folder} ({number} of {len(folders)}): "
             deployment = deploy(opened, settings, partial(_show, status, where))
             record: Record = {**opened.record, "deployed": deployment.as_dict()}

@@ -149,8 +149,22 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
                 latencies=latencies[form],
             )
         )
-    versions = {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
-    return Deployment(rows, core.outside, settings, versions)
+    return Deployment(rows, core.outside, settings, _versions())
+
+
+def is_deployed(run: TrainedRun, settings: Settings) -> bool:
+    """Return whether a run's record has this checkpoint's deployment, measured like this by these packages."""
+    deployed = run.record.get("deployed")
+    return (
+        deployed is not None
+        and (deployed["settings"], deployed["versions"]) == (asdict(settings), _versions())
+        and all(Path(form["file"]).name.startswith(run.digest) for form in deployed["forms"])
+        and all((run.folder / form["file"]).is_file() for form in deployed["forms"])
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")}
 
 
 def _export(

@@ -76,6 +76,7 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
     data_config = trained["data"]
     settings = {**data_config["init_args"], **(data_settings or {})}
     model_settings = {**trained["model"]["init_args"], "compile": False, "channels_last": False}
+    model_settings.pop("test_attack", None)
     config = {
         "model": {**trained["model"], "init_args": model_settings},
         "data": {**data_config, "init_args": settings},
@@ -93,7 +94,13 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
             cause if isinstance(cause, UserError) else UserError(f"{folder}: {one_line(str(error), parser)}")
         ) from error
     module, data = built["model"], built["data"]
-    module.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    try:
+        module.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    except RuntimeError as error:
+        gist = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{checkpoint} does not fit the network that this version builds: {gist}; train it again"
+        ) from error
     data.prepare_data()
     data.setup("test")
     digest = hashlib.blake2b(checkpoint.read_bytes(), digest_size=8).hexdigest()

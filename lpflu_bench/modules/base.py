@@ -17,6 +17,7 @@ from torchmetrics import Metric, MetricCollection
 
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError
+from lpflu_bench.modules.attacks import Attack
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.networks.initializers import Initializer, initialize
@@ -55,9 +56,12 @@ class BenchModule(LightningModule, ABC):
         schedule: a factor over epochs (:class:`EpochSchedule`), or one of torch's schedulers; stepped with the optimizer.
         channels_last: memory format of network and images.
         compile: run the network through ``torch.compile``.
+        test_attack: what attacks the test images (see :class:`Attack`); classification alone has it.
     """
 
     kind: ClassVar[str]
+    attackable: ClassVar[bool] = False
+    """Whether its test step attacks the images (:meth:`attack`)."""
 
     def __init__(
         self,
@@ -70,11 +74,15 @@ class BenchModule(LightningModule, ABC):
         schedule: EpochSchedule | LRSchedulerCallable | None = None,
         channels_last: bool = False,
         compile: bool = False,
+        test_attack: Attack | None = None,
     ) -> None:
         super().__init__()
+        if test_attack is not None and not self.attackable:
+            raise UserError(f"model.test_attack: {test_attack.kind} is defined for classification, not for {self.kind}")
         # The optimizer and the schedule are callables, which weights_only loading rightly refuses; the whole resolved
         # configuration is in the checkpoint by way of the run's record.
-        self.save_hyperparameters(ignore=["optimizer", "schedule"])
+        self.save_hyperparameters(ignore=["optimizer", "schedule", "test_attack"])
+        self.test_attack = test_attack
         self.activation = activation
         self.optimizer = optimizer
         self.schedule = schedule
@@ -231,6 +239,27 @@ class BenchModule(LightningModule, ABC):
     def to_memory_format(self, images: Tensor) -> Tensor:
         """Bring a batch of images [B, C, H, W] into the network's memory format."""
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def attack(self, images: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Return the images of a test batch under ``test_attack``; as they are if that is null.
+
+        Args:
+            images: as the data module normalised them.
+            targets: of them.
+            loss: of such images and targets, a scalar.
+        """
+        if self.test_attack is None:
+            return images
+        trainer, first = self.trainer, self._scored_here
+        indices = [(first + number) * trainer.world_size + trainer.global_rank for number in range(len(images))]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        # A test runs in inference mode, whose tensors autograd refuses; their clones it takes.
+        with torch.inference_mode(False):
+            mean, std = data.mean.to(images).clone(), data.std.to(images).clone()
+            pixels, labels = images.clone() * std + mean, targets.clone()
+            attacked = self.test_attack(pixels, indices, lambda changed: loss((changed - mean) / std, labels))
+            normalised: Tensor = (attacked - mean) / std
+        return normalised
 
     def log_loss(self, loss: Tensor, batch_size: int) -> None:
         """Log the training or validation loss: its mean over the epoch and over all ranks.

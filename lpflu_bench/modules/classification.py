@@ -44,6 +44,7 @@ class ClassificationModule(BenchModule):
     """
 
     kind: ClassVar[str] = "classification"
+    attackable: ClassVar[bool] = True
 
     def __init__(self, network: NetworkSpec, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
         self._build = (network, num_classes, downsamplings)
@@ -106,6 +107,8 @@ class ClassificationModule(BenchModule):
 
     def _score(self, batch: Batch, stage: str) -> None:
         images, targets = batch
+        if stage == "test":
+            images = self.attack(images, targets, self._summed_loss)
         logits = self(images).float()
         if stage == "val":
             self.log_loss(F.cross_entropy(logits, targets), len(images))
@@ -117,6 +120,9 @@ class ClassificationModule(BenchModule):
                 self.note_outcome(correct)
         self.stage_metric(stage).update(logits, targets)
         self.count_scored(len(images))
+
+    def _summed_loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(self(images).float(), targets, reduction="sum")
 
     def join_outcomes(self, images: Sequence[Any]) -> ClassificationOutcomes:
         """Return which images are right."""

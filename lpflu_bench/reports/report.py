@@ -10,6 +10,8 @@ from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import Record
 from lpflu_bench.reports import drawing, figures, latex, markdown, page
 from lpflu_bench.reports.analysis import analyse
+from lpflu_bench.reports.corruptions import corruption_errors
+from lpflu_bench.reports.corruptions import markdown_table as corruptions_table
 from lpflu_bench.reports.frames import flat_frame, flatten
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import replication_rows, result_rows
@@ -42,7 +44,10 @@ def write_report(study: ReportSpec, records: Sequence[Record], out: Path) -> Non
         write_rows(out / "published.csv", replication_rows(analysis, analysis.replication))
     else:
         (out / "published.csv").unlink(missing_ok=True)
-    write_text_atomically(out / "table.md", markdown.markdown(analysis))
+    corrupted = corruption_errors(records, analysis.spec.reference)
+    write_text_atomically(
+        out / "table.md", markdown.markdown(analysis) + corruptions_table(corrupted, analysis.spec.reference)
+    )
     write_text_atomically(out / "table.tex", latex.latex(analysis))
     pictures = [page.Picture(drawn, drawing.save(drawn, folder)) for drawn in figures.draw_all(analysis)]
     names = {picture.drawing.name for picture in pictures}

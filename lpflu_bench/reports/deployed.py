@@ -37,7 +37,7 @@ def deployed_frame(records: Sequence[Record]) -> pd.DataFrame:
                     **form["scores"],
                     "score": main.title,
                     "value": form["scores"][main.name],
-                    "change": -gain if main.lower_is_better else gain,
+                    "change": (-gain if main.lower_is_better else gain) + 0.0,  # no minus zero
                     **{key: form[key] for key in ("bytes", "nodes", "activation_nodes")},
                     "signal_to_noise": median(noise.values()) if noise else None,
                     **{key: latency[key] for key in ("batch_size", "threads")},

@@ -29,7 +29,7 @@ axes:
   model.optimizer.lr: [0.001, 0.002, 0.004, 0.008]
   trainer.precision: [32-true, bf16-mixed]
 seeds: 0-{last}
-metrics: {{top1_error: lower, top5_error: lower}}
+metrics: [top1_error, top5_error]
 reference: relu
 """
 COMBINATIONS = 10 * 5 * 4 * 2

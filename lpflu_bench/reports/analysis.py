@@ -7,11 +7,13 @@ from typing import Any
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.comparison import Comparison, best, compare
 from lpflu_bench.inference.design import seeds_text, seeds_wanted
+from lpflu_bench.inference.images import with_new_images
 from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.inference.sequential import look_levels
 from lpflu_bench.inference.verdicts import Verdict, Word
 from lpflu_bench.records import WEIGHTS, Record, Weights
 from lpflu_bench.reports.columns import Column, Row
+from lpflu_bench.reports.images import ImageEvidence, Load
 from lpflu_bench.reports.ranking import study_ranks
 from lpflu_bench.reports.replication import Replication, replicate
 from lpflu_bench.reports.runs import Place, Runs, collect, declared_scores, metric_value
@@ -46,7 +48,7 @@ class Analysis:
         return tuple(column for column in self.columns if column.main and column.weights == "raw")
 
 
-def analyse(spec: ReportSpec, records: Sequence[Record]) -> Analysis:
+def analyse(spec: ReportSpec, records: Sequence[Record], outcomes: Load | None = None) -> Analysis:
     """Judge a study.
 
     Everything is judged before anything is left out: what ``spec.only`` hides still counts in every family.
@@ -54,13 +56,15 @@ def analyse(spec: ReportSpec, records: Sequence[Record]) -> Analysis:
     Args:
         spec: what is compared, and the rule.
         records: of any status, in any order.
+        outcomes: gives a record's outcomes of single images, where they are kept.
 
     Raises:
         UserError: the reference has no result, no record has one of the scores, or the published table cannot be read.
     """
     runs = collect(spec, records)
     _check(spec, runs)
-    columns = [column for place in runs.places for column in _columns(spec, runs, place)]
+    evidence = ImageEvidence(outcomes) if outcomes else None
+    columns = [column for place in runs.places for column in _columns(spec, runs, place, evidence)]
     ranks = study_ranks(spec, runs, [c for c in columns if c.main and c.weights == "raw"])
     shown = tuple(_narrowed(spec, column) for column in columns if _is_shown(spec, column.place))
     replication = replicate(spec, runs, shown)
@@ -100,7 +104,7 @@ def _narrowed(spec: ReportSpec, column: Column) -> Column:
     return replace(column, rows=tuple(r for r in column.rows if r.activation in (*wanted, spec.reference)))
 
 
-def _columns(spec: ReportSpec, runs: Runs, place: Place) -> list[Column]:
+def _columns(spec: ReportSpec, runs: Runs, place: Place, evidence: ImageEvidence | None) -> list[Column]:
     """Judge the scores of a place in their declared order, the main one first and raw before averaged weights.
 
     A function is judged by a score only where the score before showed a difference: so the chance of any false verdict
@@ -117,7 +121,7 @@ def _columns(spec: ReportSpec, runs: Runs, place: Place) -> list[Column]:
         for weights in WEIGHTS:
             if any(metric_value(record, score.name, weights) is not None for record in records):
                 before = columns[-1] if columns else None
-                columns.append(_column(spec, runs, place, weights, score, score == main, before))
+                columns.append(_column(spec, runs, place, weights, score, score == main, before, evidence))
     return columns
 
 
@@ -165,7 +169,14 @@ class _Values:
 
 
 def _column(
-    spec: ReportSpec, runs: Runs, place: Place, weights: Weights, score: Score, main: bool, before: Column | None
+    spec: ReportSpec,
+    runs: Runs,
+    place: Place,
+    weights: Weights,
+    score: Score,
+    main: bool,
+    before: Column | None,
+    evidence: ImageEvidence | None,
 ) -> Column:
     values = _Values(spec, runs, place, weights, score)
     margin = spec.rule.margin_of(score.name)
@@ -190,6 +201,21 @@ def _column(
                 comparison = replace(comparison, reason=verdict.reason)
         if verdict.word == Word.UNDECIDED and comparison is not None:
             verdict = replace(verdict, reason=_undecided(spec, comparison, margin, settings["family"]))
+        for_images, two_networks = None, None
+        if evidence is not None and comparison is not None:
+            ours, theirs = (runs.finished.get((place, name), {}) for name in (activation, spec.reference))
+            seen = scores.keys() & values.scores[spec.reference].keys()
+            ours, theirs = ({seed: found[seed] for seed in seen if seed in found} for found in (ours, theirs))
+            level = _level(values.level, activation, spec.reference)
+            variance = (
+                evidence.variance(ours, theirs, weights, score) if len(ours) == len(theirs) == len(seen) else None
+            )
+            if variance is not None:
+                observed = sum(other.n > 1 for other in compared.values())
+                for_images = with_new_images(
+                    comparison, variance, level=level, family=settings["family"], observed=observed
+                )
+            two_networks = evidence.two_networks(ours, theirs, weights, score, comparison.difference, spec.rule.level)
         rows.append(
             Row(
                 activation=activation,
@@ -198,6 +224,8 @@ def _column(
                 diverged=values.diverged[activation],
                 comparison=comparison,
                 verdict=verdict,
+                for_images=for_images,
+                two_networks=two_networks,
                 look=values.look.get(activation, 0),
                 notes=tuple(_notes(spec, runs, place, activation, values, verdict)),
             )
@@ -206,6 +234,10 @@ def _column(
     if before is not None and before.best != winner:
         winner = None
     return Column(place, weights, score, main, tuple(rows), winner, spec.reference, margin)
+
+
+def _level(level: float | Mapping[str, float], activation: str, reference: str) -> float:
+    return level if isinstance(level, float) else min(level.get(activation, 0.0), level.get(reference, 0.0))
 
 
 def _verdict(

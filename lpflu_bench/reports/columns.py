@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpflu_bench.inference.comparison import Comparison
+from lpflu_bench.inference.images import TwoNetworks
 from lpflu_bench.inference.verdicts import Interval, Verdict
 from lpflu_bench.records import Weights
 from lpflu_bench.reports.runs import Place
@@ -22,6 +23,8 @@ class Row:
         diverged: seeds whose training diverged; they count with the worst value that the score can take.
         comparison: the difference to the reference; None for the reference and where there is no common seed.
         verdict: what follows from the comparison's interval.
+        for_images: the interval that covers new images too; None where the outcomes of single images are not recorded.
+        two_networks: for a single seed, the two trained networks compared image by image.
         look: at which look of a sequential study the function is, from 1; 0 for a fixed number of seeds.
         notes: what a reader must know about this row.
     """
@@ -32,6 +35,8 @@ class Row:
     diverged: tuple[int, ...]
     comparison: Comparison | None
     verdict: Verdict
+    for_images: Interval | None
+    two_networks: TwoNetworks | None
     look: int
     notes: tuple[str, ...]
 

@@ -55,7 +55,8 @@ def markdown(analysis: Analysis) -> str:
         parts += [f"## {overview.title}", _table(overview.head, lines)]
     parts.append(f"## Compared with {spec.reference}")
     for column in analysis.columns:
-        parts += [f"### {column_title(column, analysis)}", _table(COMPARISON_HEAD, map(comparison_line, column.rows))]
+        lines = [comparison_line(row, column) for row in column.rows]
+        parts += [f"### {column_title(column, analysis)}", _table(COMPARISON_HEAD, lines)]
         parts.append(noise_note(column))
     parts.append(_list(method_notes(analysis)))
     parts.append("## Average ranks")

@@ -13,13 +13,14 @@ from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.corruptions import corruption_errors
 from lpflu_bench.reports.corruptions import markdown_table as corruptions_table
 from lpflu_bench.reports.frames import flat_frame, flatten
+from lpflu_bench.reports.images import Load
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import replication_rows, result_rows
 
 __all__ = ["ReportSpec", "write_report"]
 
 
-def write_report(study: ReportSpec, records: Sequence[Record], out: Path) -> None:
+def write_report(study: ReportSpec, records: Sequence[Record], out: Path, outcomes: Load | None = None) -> None:
     """Write the report of a study into a folder; the same records give the same bytes.
 
     Files: ``cells.csv`` (one row per run, everything recorded), ``table.csv`` (one row per function, place and score),
@@ -30,11 +31,12 @@ def write_report(study: ReportSpec, records: Sequence[Record], out: Path) -> Non
         study: what is compared.
         records: of any status, in any order.
         out: the folder; it is made. Figures of an earlier report that this one has not are removed.
+        outcomes: gives a record's outcomes of single images, where they are kept.
 
     Raises:
         UserError: there is nothing to compare with, or the published table cannot be read; nothing was written.
     """
-    analysis = analyse(study, records)
+    analysis = analyse(study, records, outcomes)
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     flats = [flatten(record) for record in analysis.records]

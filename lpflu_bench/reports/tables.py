@@ -8,7 +8,7 @@ from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.replication import ReplicatedColumn, Replication
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.reports.wording import difference_text, interval_text, mean_text, number, weights_text
+from lpflu_bench.reports.wording import difference_text, interval_text, mean_text, number, row_notes, weights_text
 
 _MAX_COLUMNS = 6
 _MAX_FUNCTIONS_ACROSS = 8
@@ -75,7 +75,7 @@ def overviews(analysis: Analysis) -> list[Overview]:
 COMPARISON_HEAD = ["function", "n", "mean ± sd", "median", "difference", "interval", "verdict", "notes"]
 
 
-def comparison_line(row: Row) -> list[str]:
+def comparison_line(row: Row, column: Column) -> list[str]:
     """Return a row's texts under :data:`COMPARISON_HEAD`."""
     return [
         row.activation,
@@ -85,7 +85,7 @@ def comparison_line(row: Row) -> list[str]:
         difference_text(row),
         interval_text(row.interval),
         str(row.verdict),
-        "; ".join(row.notes),
+        "; ".join(row_notes(row, column)),
     ]
 
 
@@ -139,7 +139,9 @@ def result_rows(analysis: Analysis) -> list[dict[str, Any]]:
                     "below_margin": row.verdict.below_margin,
                     "reason": row.verdict.reason,
                     "best": row.activation == column.best,
-                    "notes": "; ".join(row.notes),
+                    "images_low": row.for_images and row.for_images.low,
+                    "images_high": row.for_images and row.for_images.high,
+                    "notes": "; ".join(row_notes(row, column)),
                 }
             )
     return lines

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.inference.rule import MIN_SEEDS
-from lpflu_bench.inference.verdicts import Interval, Verdict, Word
+from lpflu_bench.inference.verdicts import Interval, Verdict, Word, judge
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.replication import Finding, ReplicatedColumn
@@ -43,6 +43,21 @@ def mean_text(row: Row) -> str:
 def difference_text(row: Row) -> str:
     """Return the difference to the reference with its sign."""
     return number(row.comparison.difference, signed=True) if row.comparison else "–"
+
+
+def row_notes(row: Row, column: Column) -> list[str]:
+    """Return what a reader must know about a row, what the single images say included."""
+    notes = list(row.notes)
+    if row.for_images is not None:
+        verdict = judge(row.for_images, lower_is_better=column.score.lower_is_better, margin=column.margin)
+        notes.append(f"for new images too: {verdict.word} {interval_text(row.for_images)}")
+    if (two := row.two_networks) is not None:
+        test = "" if two.p is None else f", McNemar p = {two.p:.3f}"
+        notes.append(
+            f"these two trained networks on the same images: {number(two.difference, signed=True)} "
+            f"{interval_text(two.interval)}{test}; nothing about the functions"
+        )
+    return notes
 
 
 def verdict_class(verdict: Verdict) -> str:
@@ -124,7 +139,8 @@ def method_notes(analysis: Analysis) -> list[str]:
     if any(row.interval for row in rows):
         notes.append(
             f"All intervals of a column hold together: with new seeds, {level} of such studies have none wrong. They hold "
-            "for this test set. Better or worse: the interval excludes 0. Everything else that is said, bold included, "
+            'for this test set, unless a row says "for new images too". Better or worse: the interval excludes 0. '
+            "Everything else that is said, bold included, "
             "follows from these intervals."
         )
         notes.append(

@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Write them and name the page."""
+    from lpflu_bench.outcomes import Outcomes, load_outcomes
+    from lpflu_bench.records import Record, Weights
     from lpflu_bench.reports.report import write_report
     from lpflu_bench.reports.report_input import report_parts
     from lpflu_bench.studies.declared import changes
@@ -27,8 +29,16 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     narrowed = _narrowed(args) or changes(study, store.results)
     folder = store.results / "views" / _view(args) if _changes(args) else store.results
     parts = report_parts(study, plan, selection, records, folder, narrowed, include_partial=args.include == "partial")
+
+    def outcomes(record: Record, weights: Weights) -> Outcomes | None:
+        """Return what the record's test of these weights said of each image; None if it was not kept."""
+        test = next((test for test in record["tested"] if test["weights"] == weights), None)
+        if test is None or test["outcomes"] is None:
+            return None
+        return load_outcomes(store.record_path(record["trained"]["config_hash"]), test)
+
     for spec, chosen, place in parts:
-        write_report(spec, chosen, place)
+        write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     return 0
 

@@ -64,6 +64,8 @@ def test_gradcheck_of_the_trainable_slope(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_values_and_gradients_are_finite_over_the_range(name, dtype):
     grid = torch.cat([torch.logspace(-8, 4, 2000), torch.tensor([1e-40, 3.0, 88.0, 88.7, 88.73, 11.09, 256.0])])
+    if dtype is torch.float16 and name in {"squared_relu", "star_relu", "xielu"}:
+        grid = grid.clamp(max=200.0)  # their values grow with the square of x
     x = torch.cat([-grid, torch.tensor([-0.0, 0.0]), grid]).to(dtype).requires_grad_()
     module = create_activation(name).to(dtype)
     for training in (True, False):

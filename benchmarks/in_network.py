@@ -1,0 +1,79 @@
+"""Training steps of whole networks with a function over the same with PyTorch's SiLU: images/s, steps taking turns.
+
+    uv run python benchmarks/in_network.py [--rounds 15] [--threads 2] [--functions lpflu pflu mish] [--compile]
+
+ResNet-8 (64 images of 32 x 32), MobileNetV3-small (16 of 64 x 64), a U-Net with a ResNet-18 encoder (4 of 32 x 64) and
+RegNetY-800MF (32 of 32 x 32); forward, a mean as loss, backward, SGD, and the slopes' advance. LPFLU should reach 0.97,
+PFLU and Mish 0.95; with --compile (torch.compile of the network) LPFLU 0.99. A ratio is the median of the rounds' ratios.
+"""
+
+import argparse
+import statistics
+
+import torch
+import torchvision
+from lpflu_bench.networks.unet import build_unet
+
+from lpflu_bench import advance_slopes, replace_activations
+from lpflu_bench.activations import fused
+from lpflu_bench.environment import cpu_model
+from lpflu_bench.networks.classifiers import build_classifier
+from lpflu_bench.speed.timing import rotate
+
+NETWORKS = {
+    "ResNet-8": (lambda: build_classifier("resnet8", 10), (64, 3, 32, 32)),
+    "MobileNetV3": (lambda: torchvision.models.mobilenet_v3_small(num_classes=10), (16, 3, 64, 64)),
+    "U-Net": (lambda: build_unet(3, encoder_name="resnet18"), (4, 3, 32, 64)),
+    "RegNetY-800MF": (lambda: build_classifier("regnet_y_800mf", 100, downsamplings=3), (32, 3, 32, 32)),
+}
+AT_LEAST = {"lpflu": 0.97, "pflu": 0.95, "mish": 0.95}
+
+
+def step(build, shape, function, compiled):
+    torch.manual_seed(0)
+    network = build().train()
+    replace_activations(network, function)
+    run = torch.compile(network) if compiled else network
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    count = iter(range(10**9))
+
+    def call():
+        advance_slopes(network, seed=0, step=next(count))
+        optimizer.zero_grad()
+        run(images).mean().backward()
+        optimizer.step()
+
+    return call
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--functions", nargs="+", default=["lpflu", "pflu", "mish"])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    fused.expect_many_small_calls()
+    print(
+        f"{cpu_model()}, {options.threads} threads, torch {torch.__version__}{', compiled' if options.compile else ''}"
+    )
+    for name in options.networks:
+        build, shape = NETWORKS[name]
+        calls = {f: step(build, shape, f, options.compile) for f in dict.fromkeys(["silu", *options.functions])}
+        seconds = rotate(calls, torch.device("cpu"), repeats=options.rounds, warmups=3)
+        for function in calls:
+            ratios = [b / a for a, b in zip(seconds[function], seconds["silu"], strict=True)]
+            ratio = statistics.median(ratios)
+            bound = 0.99 if options.compile else AT_LEAST.get(function)
+            verdict = "" if bound is None or function == "silu" else f"at least {bound}: "
+            if verdict:
+                verdict += "reached" if ratio >= bound else "missed"
+            rate = shape[0] / statistics.median(seconds[function])
+            print(f"  {name:14} {function:8} {rate:8.0f} images/s   / silu {ratio:.3f}   {verdict}")
+
+
+if __name__ == "__main__":
+    main()

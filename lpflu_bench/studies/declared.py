@@ -40,9 +40,17 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def declare(study: Study, folder: Path) -> None:
-    """Write how the study is judged, unless it is declared already."""
-    if _read(folder) is None:
+    """Write how the study is judged, unless it is declared already.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    if _read(folder) is not None:
+        return
+    try:
         write_text_atomically(folder / FILE, json.dumps(_declaration(study), indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}; make room, or pass --results DIR") from error
 
 
 def changes(study: Study, folder: Path) -> str:

@@ -120,7 +120,8 @@ class StudyProgress:
 
     def ended(self, cell: Cell, outcome: Outcome, state: str) -> None:
         """Print how a cell ended."""
-        seconds = time.monotonic() - self._running.pop(cell, time.monotonic())
+        waited = time.monotonic() - self._running.pop(cell, time.monotonic())
+        seconds = outcome.seconds or waited  # of the run alone, where it is known: not in a queue
         if state == "finished":
             self._done += 1
             self._here += 1

@@ -42,7 +42,9 @@ def test_plan_run_status_and_run_again(study, tmp_path, capsys):
     assert study("run", "--executor", "local", "--limit", "1") == 0
     assert "1 cells finished now, 1 left" in capsys.readouterr().out
     assert study("status") == 0
-    assert "2 cells: 1 finished, 0 running, 0 failed, 0 interrupted, 1 pending" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 cells: 1 finished, 1 pending" in said
+    assert f"next: lpflu-bench study run {tmp_path / 'small.yaml'}" in said
     assert study("run", "--executor", "local") == 0
     records = sorted((tmp_path / "results" / "small" / "records").glob("*.json"))
     assert len(records) == 2

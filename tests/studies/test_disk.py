@@ -8,9 +8,11 @@ from synthetic_records import record
 from lpflu_bench.errors import UserError
 from lpflu_bench.studies import disk
 from lpflu_bench.studies.cell import Job, run_job
+from lpflu_bench.studies.declared import declare
 from lpflu_bench.studies.disk import check_disk, is_disk_error
 from lpflu_bench.studies.executors.worker import _run_into_log
 from lpflu_bench.studies.store import Store
+from lpflu_bench.studies.study_file import find_study, load_study
 
 CELL = "0123456789abcdef"
 
@@ -36,6 +38,12 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(tmp_path):
         check_disk(tmp_path / "file" / "s", tmp_path, 1)
     with pytest.raises(UserError, match=r"cannot write in .*file.*; .*--results DIR"):
         check_disk(tmp_path / "runs", tmp_path / "file" / "s", 1)
+
+
+def test_a_study_that_cannot_be_declared_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("lpflu_bench.studies.declared.write_text_atomically", full)
+    with pytest.raises(UserError, match=r"cannot write in .*: No space left on device; .*--results DIR"):
+        declare(load_study(find_study("demo")), tmp_path)
 
 
 def test_the_checkpoints_of_parallel_runs_have_to_fit(tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     )
     _say_power(session, args.sd)
     _say_time(session)
+    say(f"next: lpflu-bench study run {args.study}")
     return 0
 
 

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
     from lpflu_bench.records import Record
     from lpflu_bench.studies.grid import Cell
 
-
 _STATES = ("finished", "running", "fitted", "partial", "failed", "interrupted", "pending")
-_RARE = ("fitted", "partial")
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Print it."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -30,10 +29,10 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     started = store.started()
     states = {cell: _state(cell, records, running, started) for cell in selection.cells}
     console = Console()
-    table = Table(title=study.title)
-    shown = [state for state in _STATES if state not in _RARE or state in states.values()]
-    for name in ("task", "activation", *shown):
-        table.add_column(name, justify="left" if name in ("task", "activation") else "right")
+    shown = [state for state in _STATES if state in ("finished", *states.values())]
+    table = Table(title=study.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fits 80 columns
+    for name in ("task", "function", *shown):
+        table.add_column(name, justify="left" if name in ("task", "function") else "right", overflow="fold")
     groups: dict[tuple[str, str], Counter[str]] = {}
     for cell, state in states.items():
         key = (str(cell.labels["task"]), setting_text(cell.labels["activation"]))
@@ -69,6 +68,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(
             f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
         )
+    say(f"next: lpflu-bench study {'run' if left or selection.waiting else 'report'} {args.study}")
     return 0
 
 

@@ -41,23 +41,34 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         )
     if args.until and session.study.tuning:
         raise UserError(f"--until decided: {session.study.name} tunes first, which sequential seeds do not cover")
+    check_data(session, args)
     if not (args.set or args.only or args.seeds):
         declare(session.study, session.store.results)
     return run_cells(session, args)
+
+
+def check_data(session: Session, args: argparse.Namespace) -> None:
+    """Look whether the data's folders are there, before anything is written; a cluster's are its own business.
+
+    Raises:
+        UserError: names the task that has none.
+    """
+    from lpflu_bench.studies.machine import check_roots
+
+    if not hasattr(args, "address"):
+        check_roots(session.plan, session.cells, session.roots)
 
 
 def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | None = None) -> int:
     """Run the cells that are not finished, or of those the chosen ones, and say what is left."""
     from lpflu_bench.studies.disk import check_disk
     from lpflu_bench.studies.executors import given_options, make_executor
-    from lpflu_bench.studies.machine import check_roots, for_this_machine, terminate_as_interrupt
+    from lpflu_bench.studies.machine import for_this_machine, terminate_as_interrupt
     from lpflu_bench.studies.progress import Durations, StudyProgress
     from lpflu_bench.studies.run import StudyRun, Summary
 
     study, store = session.study, session.store
     options = given_options(args)
-    if "address" not in options:
-        check_roots(session.plan, session.cells, session.roots)
     records = session.summaries()
     selection = session.selection(records)
     needed = session.needed()

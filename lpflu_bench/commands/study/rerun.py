@@ -17,6 +17,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     from lpflu_bench.studies.upkeep import find_cells, set_back
 
     chosen = find_cells(session.cells, args.cell)
+    launch.check_data(session, args)
     for cell in chosen:
         set_back(session.store, cell)
         say(f"set back: {cell}; what it left is in {session.store.runs / 'replaced'}")

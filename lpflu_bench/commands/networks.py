@@ -11,6 +11,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pattern", nargs="?", help="shell pattern of names, e.g. '*convnext*' (default: all but timm's)"
     )
+    parser.add_argument(
+        "--verify",
+        metavar="ACTIVATION",
+        help="PATTERN is a classifier's name: show where ACTIVATION goes in it, and prove that with the original functions "
+        "at the same places its outputs stay bitwise equal",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    if args.verify is not None:
+        return _verify(args.pattern or "", args.verify)
     from lpflu_bench.networks.classifiers import TIMM, list_classifiers
     from lpflu_bench.networks.detectors import DETECTORS
     from lpflu_bench.networks.segmenters import list_architectures, list_encoders
@@ -44,4 +52,17 @@ def run(args: argparse.Namespace) -> int:
     console.print(table)
     if args.pattern is None:
         console.print("timm/NAME: see `lpflu-bench networks 'timm/*vit*'`; your own: my_net.py:Net", markup=False)
+    return 0
+
+
+def _verify(name: str, activation: str) -> int:
+    from rich.console import Console
+
+    from lpflu_bench.activations.replace import replace_activations, verify_swap
+    from lpflu_bench.networks.classifiers import build_classifier
+
+    network = build_classifier(name, 10)
+    places = verify_swap(network)
+    Console(highlight=False).print(replace_activations(network, activation).table())
+    print(f"{name}: bitwise equal outputs with the original functions at {places} places, each called once")
     return 0

@@ -24,3 +24,10 @@ def test_names_are_listed(arguments, shown, hidden, capsys):
 def test_no_match_is_one_line(capsys):
     assert main(["networks", "no_such"]) == 2
     assert capsys.readouterr().err.startswith("lpflu-bench: error: no network matches 'no_such'")
+
+
+def test_a_swap_is_proved_on_request(capsys):
+    assert main(["networks", "resnet8", "--verify", "lpflu"]) == 0
+    out = capsys.readouterr().out
+    assert "resnet8: bitwise equal outputs with the original functions at 7 places, each called once" in out
+    assert out.count("LPFLU") == 7

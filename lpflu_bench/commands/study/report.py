@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lpflu_bench.commands.report import add_include
 from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,11 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     narrowed = _narrowed(args) or changes(study, store.results)
     folder = store.results / "views" / _view(args) if _changes(args) else store.results
     parts = report_parts(study, plan, selection, records, folder, narrowed, include_partial=args.include == "partial")
+    if records and not any(chosen for _, chosen, _ in parts):
+        raise UserError(
+            f"none of the {len(records)} records in {store.results} belongs to this plan (other settings, or made by other "
+            "sources): nothing was written; run the study again, or check out the version that made them"
+        )
 
     def outcomes(record: Record, weights: Weights) -> Outcomes | None:
         """Return what the record's test of these weights said of each image; None if it was not kept."""

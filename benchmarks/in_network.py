@@ -12,18 +12,18 @@ import statistics
 
 import torch
 import torchvision
-from lpflu_bench.networks.unet import build_unet
 
 from lpflu_bench import advance_slopes, replace_activations
 from lpflu_bench.activations import fused
 from lpflu_bench.environment import cpu_model
 from lpflu_bench.networks.classifiers import build_classifier
+from lpflu_bench.networks.segmenters import build_segmenter
 from lpflu_bench.speed.timing import rotate
 
 NETWORKS = {
     "ResNet-8": (lambda: build_classifier("resnet8", 10), (64, 3, 32, 32)),
     "MobileNetV3": (lambda: torchvision.models.mobilenet_v3_small(num_classes=10), (16, 3, 64, 64)),
-    "U-Net": (lambda: build_unet(3, encoder_name="resnet18"), (4, 3, 32, 64)),
+    "U-Net": (lambda: build_segmenter(3, encoder_name="resnet18"), (4, 3, 32, 64)),
     "RegNetY-800MF": (lambda: build_classifier("regnet_y_800mf", 100, downsamplings=3), (32, 3, 32, 32)),
 }
 AT_LEAST = {"lpflu": 0.97, "pflu": 0.95, "mish": 0.95}

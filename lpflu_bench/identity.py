@@ -85,13 +85,14 @@ def _without(section: Mapping[str, Any], machine: set[str]) -> dict[str, Any]:
 
 
 def without_unset(value: Any) -> Any:
-    """Leave out what is null or false, at any depth.
+    """Leave out what is null or false, and sections of nothing else, at any depth.
 
-    So another release of torch or Lightning, whose optimizer or trainer has one more switch, makes no other run.
+    So another release of torch, Lightning or this package, with one more switch that is off, makes no other run.
     """
-    if isinstance(value, Mapping):
-        return {key: without_unset(item) for key, item in value.items() if item is not None and item is not False}
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    kept = {key: without_unset(item) for key, item in value.items()}
+    return {key: item for key, item in kept.items() if item is not None and item is not False and item != {}}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -44,6 +44,7 @@ def test_hash_ignores_key_order_machine_and_tests_but_not_settings():
 
 def test_a_switch_of_another_release_that_is_off_makes_no_other_run():
     assert config_hash(changed("trainer", new_switch=False, other=None)) == config_hash(CONFIG)
+    assert config_hash({**CONFIG, "blend": {"epochs": None}}) == config_hash(CONFIG)
     assert contradictions(changed("trainer", new_switch=False), CONFIG, resuming=False) == []
 
 

@@ -4,12 +4,17 @@ Nothing heavy is imported here: ``--help`` and the light commands answer at once
 """
 
 import argparse
+import errno
 import importlib
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from lpflu_bench import __version__
-from lpflu_bench.errors import INTERRUPTED, UserError
+from lpflu_bench.errors import INTERRUPTED, UserError, one_line
+from lpflu_bench.text import nearest
 
 COMMANDS = {
     "demo": "train ReLU, SiLU and LPFLU on three small embedded tasks and print the tables: minutes, CPU only, offline",
@@ -26,15 +31,47 @@ COMMANDS = {
     "data": "check that a data set is complete, and say how to get it",
 }
 _LIGHTNING = ("fit", "validate", "test", "predict")
+_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class CommandParser(argparse.ArgumentParser):
+    """A parser that takes whole option names alone, and says what it refuses in one line."""
+
+    def __init__(self, **settings: object) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings, allow_abbrev=False)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a command line.
+
+        Raises:
+            UserError: always.
+        """
+        if choice := re.match(r"argument (\S+): invalid choice: '?([^']+?)'? \(choose from (.*)\)", message):
+            known = nearest(choice[2], re.findall(r"[\w.-]+", choice[3]))
+            message = f"unknown {choice[1].lower()} '{choice[2]}'{known}"
+        elif unknown := re.match(r"unrecognized arguments: (\S+)", message):
+            option = unknown[1].partition("=")[0]
+            known = nearest(option, _options(self)) if option.startswith("-") else ""
+            message = f"unknown argument '{option}'{known}"
+        raise UserError(f"{message} (`{self.prog} --help` lists all)")
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the long options of a parser and its subcommands."""
+    for action in parser._actions:
+        yield from (option for option in action.option_strings if option.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from _options(inner)
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="lpflu-bench",
         description="Does an activation function help, and what does it cost? "
         "Trains and tests it on classification, detection and segmentation.",
         epilog="`lpflu-bench COMMAND --help` explains a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lpflu-bench {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -49,17 +86,13 @@ def _run(arguments: list[str]) -> int:
         return 2
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        _parser().parse_args(arguments)  # prints help or version, or says which commands there are, and exits
+        _parser().parse_args(arguments)  # prints help or version and exits, or refuses
     if name in _LIGHTNING:
         from lpflu_bench.training import lightning_cli
 
         return lightning_cli.run(arguments)
     command = importlib.import_module(f"lpflu_bench.commands.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"lpflu-bench {name}",
-        description=command.__doc__ or COMMANDS[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser(prog=f"lpflu-bench {name}", description=command.__doc__ or COMMANDS[name])
     command.add_arguments(parser)
     return int(command.run(parser.parse_args(rest)))
 
@@ -68,18 +101,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status; what the user can put right is one line on stderr."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
-    except ValueError as error:
-        # What a constructor raised arrives as the cause of jsonargparse's errors about the arguments around it.
-        user_error: BaseException | None = error
-        while user_error is not None and not isinstance(user_error, UserError):
-            user_error = user_error.__cause__
-        if user_error is None:
+    except UserError as error:
+        return _refuse(error)
+    except BrokenPipeError:  # the reader of our output is gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
             raise
-        print(f"lpflu-bench: error: {user_error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lpflu-bench: interrupted", file=sys.stderr)
+        return _refuse(f"{error.filename or 'writing'}: {error.strerror}")
+    except KeyboardInterrupt as interrupt:
+        what_to_do = f": {interrupt}" if str(interrupt) else ""
+        print(f"lpflu-bench: interrupted{what_to_do}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _refuse(problem: UserError | str) -> int:
+    lines = str(problem).strip().splitlines() or [""]
+    # An error of a loader's worker process arrives with that process' trace above it.
+    text = lines[-1].partition("UserError: ")[2] or lines[-1] if len(lines) > 1 else lines[0]
+    print(f"lpflu-bench: error: {one_line(text, limit=1000)}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from lpflu_bench.errors import UserError
 
 
 @contextmanager
@@ -35,3 +37,23 @@ def write_text_atomically(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path`` in one step (:func:`replaced_atomically`)."""
     with replaced_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Check that files can be written into ``folder``, which need not exist yet; nothing is left behind.
+
+    Raises:
+        UserError: they cannot: no permission, a read-only or full file system, a file in the way.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        raise UserError(f"{option} {folder}: cannot be written to: {error.strerror}; name another folder") from error
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()

@@ -16,7 +16,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = [lower[match] for match in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     if close:
         return f"; the nearest {'is' if len(close) == 1 else 'are'} {', '.join(close)}"
-    return f"; known are {', '.join(names)}" if 0 < len(names) <= 12 else ""
+    return f"; known {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
 def duration(seconds: float) -> str:

@@ -214,13 +214,6 @@ def test_an_unknown_activation_is_one_line_with_the_nearest(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unknown_command_lists_the_commands(capsys):
-    with pytest.raises(SystemExit) as exited:
-        main(["fti"])
-    assert exited.value.code == 2
-    assert "fit" in capsys.readouterr().err
-
-
 def test_data_missing_says_where_it_was_looked_for(tmp_path, capsys):
     line = refused(
         capsys,

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from rich.console import Console
 
+    from lpflu_bench.activations.registry import create_activation
     from lpflu_bench.speed import output
     from lpflu_bench.speed.network import measure_network
     from lpflu_bench.speed.pointwise import MODES, PAPER_SHAPE, measure
@@ -81,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     functions = _names(args.functions)
+    for name in functions:
+        create_activation(name)  # an unknown one shows before anything is measured
     console = Console(highlight=False)
     with Console(stderr=True).status("measuring") as status:
         if args.network is not None:

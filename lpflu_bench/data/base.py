@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lpflu_bench.data.corruptions import KINDS, CorruptedSet, Corruption
 from lpflu_bench.data.samplers import DatasetOrder, TrainingOrder
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, check_range
 from lpflu_bench.seeding import derive_seed, run_seed
 
 
@@ -59,9 +59,12 @@ class BenchDataModule(LightningDataModule, ABC):
         test_corruption: Corruption | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("test_batch_size", test_batch_size)):
-            if value is not None and value < 1:
-                raise UserError(f"data.{name} is {value}: it must be at least 1")
+        check_range("data.batch_size", batch_size, at_least=1)
+        if test_batch_size is not None:
+            check_range("data.test_batch_size", test_batch_size, at_least=1)
+        check_range("data.num_workers", num_workers, at_least=0)
+        if seed is not None:
+            check_range("data.seed", seed, at_least=0)
         self.root = root
         self.batch_size = batch_size
         self.test_batch_size = test_batch_size or batch_size

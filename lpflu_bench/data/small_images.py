@@ -13,7 +13,7 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.corruptions import Corruption
 from lpflu_bench.data.embedded import EMBEDDED
 from lpflu_bench.data.synthetic_shapes import draw_shapes
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, check_range
 from lpflu_bench.seeding import derive_seed
 
 Batch = tuple[Tensor, Tensor]
@@ -109,8 +109,7 @@ class SmallImages(BenchDataModule):
         test_corruption: Corruption | None = None,
     ) -> None:
         super().__init__(root, batch_size, test_batch_size, num_workers, seed, test_corruption)
-        if not 0 <= val_fraction < 1:
-            raise UserError(f"data.val_fraction is {val_fraction}: it must be a share in [0, 1)")
+        check_range("data.val_fraction", val_fraction, at_least=0, below=1)
         if on_device and num_workers:
             raise UserError(
                 f"data.on_device needs data.num_workers 0, not {num_workers}: no process has to load anything"

@@ -8,25 +8,26 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningModule
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric, MetricCollection
 
+from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.modules.attacks import Attack
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
+from lpflu_bench.modules.spec import Plain, Spec, plain
 from lpflu_bench.networks.initializers import Initializer, initialize
 from lpflu_bench.networks.starting_weights import load_starting_weights
 from lpflu_bench.outcomes import Outcomes
 from lpflu_bench.scores import Score
 from lpflu_bench.seeding import derive_seed, run_seed
 
-Activation = str | dict[str, Any]
 EmaScope = Literal["residual", "all", "none"]
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -54,6 +55,7 @@ class BenchModule(LightningModule, ABC):
             download (:func:`~lpflu_bench.networks.starting_weights.load_starting_weights`). The optimizer is fresh.
         optimizer: a callable from parameters to a torch optimizer. Activations' and norms' parameters get no weight decay.
         schedule: a factor over epochs (:class:`EpochSchedule`), or one of torch's schedulers; stepped with the optimizer.
+            Lightning's ``pytorch_lightning.cli.ReduceLROnPlateau`` is stepped after each epoch.
         channels_last: memory format of network and images.
         compile: run the network through ``torch.compile``.
         test_attack: what attacks the test images (see :class:`Attack`); classification alone has it.
@@ -65,7 +67,7 @@ class BenchModule(LightningModule, ABC):
 
     def __init__(
         self,
-        activation: Activation = "relu",
+        activation: Spec | Plain = "relu",
         ema_scope: EmaScope = "residual",
         squeeze_excitation: bool = True,
         initializer: Initializer = "xavier_uniform",
@@ -79,6 +81,9 @@ class BenchModule(LightningModule, ABC):
         super().__init__()
         if test_attack is not None and not self.attackable:
             raise UserError(f"model.test_attack: {test_attack.kind} is defined for classification, not for {self.kind}")
+        activation = plain(activation)
+        with torch.random.fork_rng(devices=[]), blamed_on("model.activation"):
+            create_activation(activation)  # a wrong setting shows before the network is built
         # The optimizer and the schedule are callables, which weights_only loading rightly refuses; the whole resolved
         # configuration is in the checkpoint by way of the run's record.
         self.save_hyperparameters(ignore=["optimizer", "schedule", "test_attack"])
@@ -157,6 +162,11 @@ class BenchModule(LightningModule, ABC):
         """The scores that this module reports."""
         return self.declare_scores(self.hparams, self.class_names)
 
+    @property
+    def logged_scores(self) -> list[str]:
+        """Names that a callback or a schedule can watch in ``fit``; a subclass that logs more adds to them."""
+        return ["train_loss", *(f"val_{score.name}" for score in self.declared_scores)]
+
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Any, class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
@@ -210,6 +220,9 @@ class BenchModule(LightningModule, ABC):
             scheduler: Any = self._by_epoch(optimizer, self.schedule)
         else:
             scheduler = self.schedule(optimizer)
+            if isinstance(scheduler, ReduceLROnPlateau):  # looks at a score, which there is once an epoch
+                plateau = {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
+                return {"optimizer": optimizer, "lr_scheduler": plateau}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _by_epoch(self, optimizer: Optimizer, schedule: Callable[[float], float]) -> LambdaLR:
@@ -237,7 +250,8 @@ class BenchModule(LightningModule, ABC):
     # --- steps --------------------------------------------------------------------------------------------------
 
     def to_memory_format(self, images: Tensor) -> Tensor:
-        """Bring a batch of images [B, C, H, W] into the network's memory format."""
+        """Bring a batch of images [B, C, H, W] into the network's type (that of ``bf16-true``, say) and memory format."""
+        images = images.to(self.dtype)
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def attack(self, images: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+from lpflu_bench.errors import check_range
+
 
 class EpochSchedule(ABC):
     """A factor on the initial learning rate as a function of the epoch, evaluated before every optimizer step.
@@ -22,10 +24,11 @@ class WarmupDecayHold(EpochSchedule):
     Args:
         warmup_epochs: length of the linear warm-up from 0; 0 for none.
         decay_end_epoch: where the linear decay ends; later than the warm-up.
-        final_factor: the factor from there on.
+        final_factor: the factor from there on; at least 0.
 
     Raises:
         ValueError: the corners are not in order.
+        UserError: a negative factor.
     """
 
     def __init__(self, warmup_epochs: float = 1.0, decay_end_epoch: float = 55.0, final_factor: float = 0.01) -> None:
@@ -33,6 +36,7 @@ class WarmupDecayHold(EpochSchedule):
             raise ValueError(
                 f"schedule: 0 <= warmup_epochs < decay_end_epoch is needed, got {warmup_epochs} and {decay_end_epoch}"
             )
+        check_range("model.schedule.final_factor", final_factor, at_least=0)
         self.warmup_epochs = warmup_epochs
         self.decay_end_epoch = decay_end_epoch
         self.final_factor = final_factor

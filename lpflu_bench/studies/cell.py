@@ -22,6 +22,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.outcomes import outcomes_path
 from lpflu_bench.records import FILE_NAME, Record, Tested, read_record
 from lpflu_bench.studies.disk import is_disk_error
+from lpflu_bench.training.interrupts import interrupts
 
 RUNNER = "lpflu_bench.studies.cell:train_and_test"
 
@@ -161,13 +162,16 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
     module, _, function = job.runner.partition(":")
     try:
         runner: Callable[[Job], Record] = getattr(importlib.import_module(module), function)
-        with _limited(time_limit), _interrupts():
+        with _limited(time_limit), interrupts():
             record = runner(job)
         file = outcomes_path(Path(job.run_dir) / FILE_NAME)
         outcomes = base64.b64encode(file.read_bytes()).decode() if file.is_file() else None
         return Outcome(record=record, outcomes=outcomes, seconds=time.monotonic() - start, host=host)
-    except _TerminatedError:
-        return Outcome(error="stopped by SIGTERM", lost=True, seconds=time.monotonic() - start, host=host)
+    except SystemExit as error:
+        if type(error).__name__ == "SIGTERMException":  # Lightning's, imported only where it is used
+            return Outcome(error="stopped by SIGTERM", lost=True, seconds=time.monotonic() - start, host=host)
+        line = f"the run exited with status {error.code}"
+        return Outcome(error=line, final=True, seconds=time.monotonic() - start, host=host)
     except Exception as error:
         if not isinstance(error, UserError):
             import traceback
@@ -191,10 +195,6 @@ class _TimeLimitError(Exception):
     """A cell took too long."""
 
 
-class _TerminatedError(Exception):
-    """The machine is wanted back."""
-
-
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -215,23 +215,6 @@ def _limited(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """Make an interrupt one again: Lightning turns it into SystemExit and ignores the signal from then on."""
-    earlier = signal.getsignal(signal.SIGINT) if _in_main_thread() else None
-    try:
-        yield
-    except SystemExit as error:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            raise KeyboardInterrupt from error
-        if type(error).__name__ == "SIGTERMException":  # Lightning's, imported only where it is used
-            raise _TerminatedError from error
-        raise UserError(f"the run exited with status {error.code}") from error
-    finally:
-        if earlier is not None:
-            signal.signal(signal.SIGINT, earlier)
 
 
 def _clean_up() -> None:

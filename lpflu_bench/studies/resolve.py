@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.paths import resource_path
 from lpflu_bench.scores import Score
+from lpflu_bench.training.arguments import prepare
 from lpflu_bench.training.lightning_cli import BenchCLI
 
 
@@ -46,14 +46,14 @@ class Resolver:
         """
         arguments = []
         for file in files:
-            arguments += ["--config", str(resource_path(file))]
+            arguments += ["--config", file]
         for key, value in settings.items():
             arguments.append(f"--{key}={value if isinstance(value, str) else json.dumps(value)}")
         name = json.dumps(arguments)
         if name not in self._resolved:
             with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
                 warnings.simplefilter("ignore")
-                parsed = self._parser.parse_args(arguments)
+                parsed = self._parser.parse_args(prepare(arguments))
                 self._resolved[name] = self._parser.dump(parsed, format="json", skip_none=False, skip_validation=True)
         resolved: dict[str, Any] = json.loads(self._resolved[name])
         resolved.pop("config", None)

@@ -13,6 +13,7 @@ from lpflu_bench.identity import CONDITION_KEYS
 from lpflu_bench.inference.rule import MIN_SEEDS, Rule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.text import nearest, setting_text
+from lpflu_bench.yaml_files import read_yaml
 
 FOLDER = "configs/studies"
 PUBLISHED = "results/published"
@@ -305,12 +306,7 @@ def load_study(path: Path) -> Study:
         UserError: it cannot be read, has an unknown key (with the nearest one), or a value of the wrong form.
     """
     read = _Reader(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: invalid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     top = read.mapping(content, "")
     read.known(top, _KEYS)
     if missing := {"base", "axes", "metrics", "reference"} - top.keys():

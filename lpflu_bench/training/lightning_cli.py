@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,15 +29,22 @@ from lpflu_bench.callbacks.record import RunRecord, readable_record
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, one_line
+from lpflu_bench.files import require_writable
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.paths import resource_path
 from lpflu_bench.records import FILE_NAME
+from lpflu_bench.training.arguments import prepare
 from lpflu_bench.training.cli_hooks import HookedCLI
 from lpflu_bench.training.cluster import own_processes
-from lpflu_bench.training.config_errors import one_line
+from lpflu_bench.training.config_errors import explain
+from lpflu_bench.training.interrupts import interrupts
+from lpflu_bench.training.refusals import check_monitors, check_settings, construct, in_one_line, running
 from lpflu_bench.training.trackers import end_runs, name_run
 from lpflu_bench.training.trained_config import CHECKPOINTS, find_checkpoint, refuse_contradiction, trained_config
+from lpflu_bench.user_code import search_current_folder
+
+# Some of Lightning's defaults are enumerations of strings (Timer's `interval`), which YAML cannot represent.
+yaml.SafeDumper.add_multi_representer(StrEnum, lambda dumper, value: dumper.represent_str(value.value))
 
 
 class BenchArgumentParser(LightningArgumentParser):
@@ -45,9 +54,9 @@ class BenchArgumentParser(LightningArgumentParser):
         """Raise what the person at the terminal did wrong.
 
         Raises:
-            UserError: always.
+            UserError: always; from the parser of a nested class ValueError, which jsonargparse adds to its own message.
         """
-        raise UserError(one_line(message, self)) from ex
+        raise (UserError(explain(message, self)) if self.exit_on_error else ValueError(message)) from ex
 
 
 class BenchCLI(HookedCLI):
@@ -62,6 +71,19 @@ class BenchCLI(HookedCLI):
         self._command = arguments[0]
         self.run_dir = Path()
         self.record: RunRecord | None = None
+        self._made: list[Path] = []
+        """Files and folders that were not there before this command."""
+        try:
+            with interrupts(), running():
+                self._run_command(arguments)
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(self._how_to_resume()) from interrupt
+        except UserError:
+            if not hasattr(self, "trainer") or self.trainer.fit_loop.total_batch_idx < 0:  # nothing was trained
+                self._remove_made()
+            raise
+
+    def _run_command(self, arguments: list[str]) -> None:
         super().__init__(
             model_class=BenchModule,
             datamodule_class=LightningDataModule,
@@ -114,15 +136,23 @@ class BenchCLI(HookedCLI):
         parser.add_lightning_class_args(Diagnostics, "diagnostics")
         parser.add_lightning_class_args(Blend, "blend")
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Return a parser that takes whole option names alone."""
+        return super().init_parser(allow_abbrev=False, **kwargs)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that ``sys.argv`` is there too."""
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"a file that a configuration names is not YAML in UTF-8: {one_line(error)}") from error
 
     def prepare_checkpoint(self) -> None:
         """Find the run's folder and the checkpoint, and refuse what contradicts it (Lightning would override flags)."""
         command = self.config.subcommand
         config = self.config[command]
         plain = self._plain_config()
+        check_settings(command, plain)
         checkpoint = config.get("ckpt_path")
         self.run_dir = self._find_run_dir(plain, checkpoint)
         config["run_dir"] = str(self.run_dir)
@@ -139,6 +169,7 @@ class BenchCLI(HookedCLI):
             self._refuse_to_overwrite()
         else:
             refuse_contradiction(command, plain, trained_config(checkpoint), checkpoint)
+        require_writable(self.run_dir, "--run_dir")
 
     def _plain_config(self) -> dict[str, Any]:
         command = self.config.subcommand
@@ -164,6 +195,22 @@ class BenchCLI(HookedCLI):
             raise UserError(
                 f"{self.run_dir} already holds a run: resume it (--ckpt_path last), or name another --run_dir"
             )
+
+    def before_instantiate_classes(self) -> None:
+        """Let what a constructor refuses be one line."""
+        self.parser.add_instantiator(construct, object, subclasses=True)
+
+    def instantiate_classes(self) -> None:
+        """Build what the configuration names; of jsonargparse's account of a refusal, its cause alone is kept."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, UserError):
+                cause = cause.__cause__
+            if cause is None:
+                raise
+            raise UserError(str(cause)) from error
 
     # --- building ----------------------------------------------------------------------------------------------------
 
@@ -195,7 +242,8 @@ class BenchCLI(HookedCLI):
         trackers = given if isinstance(given, list) else [given] if given not in (None, True, False) else []
         if given is not False:
             settings["logger"] = [CSVLogger(self.run_dir, name="", version=folder.name), *trackers]
-        trainer = self.trainer_class(**settings)
+        with in_one_line("trainer"):
+            trainer = self.trainer_class(**settings)
         for tracker in trackers:
             tracker.log_hyperparams(config)
         asked = str(settings.get("precision"))
@@ -205,7 +253,10 @@ class BenchCLI(HookedCLI):
                 f"{trainer.precision} in its place; "
                 f"pass --trainer.precision {trainer.precision}, or run on a GPU"
             )
+        if command == "fit":
+            check_monitors(settings["callbacks"], self.model.schedule, self.model.logged_scores)
         if trainer.is_global_zero:
+            self._made = [p for p in (folder, self.record.path, *self.run_dir.parents, self.run_dir) if not p.exists()]
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         return trainer
@@ -213,6 +264,26 @@ class BenchCLI(HookedCLI):
     def trainer_arguments(self) -> dict[str, Any]:
         """Load plain weights alone from a checkpoint."""
         return {"weights_only": True}
+
+    def _how_to_resume(self) -> str:
+        if self._command != "fit":
+            return "give the same command again"
+        if (self.run_dir / CHECKPOINTS / LAST).exists():
+            return f"to resume, give the same command with --run_dir {self.run_dir} --ckpt_path last"
+        return "before the first checkpoint; give the same command again"
+
+    def _remove_made(self) -> None:
+        """Leave nothing of a command that was refused: it can be corrected and given again."""
+        if self.run_dir in self._made:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+        for path in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
+            if path.is_file():
+                path.unlink()
+            elif path.name and self.run_dir in path.parents:
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):  # not empty: somebody else's
+                    path.rmdir()
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -326,17 +397,6 @@ def quiet() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 
-def _with_resource_configs(arguments: list[str]) -> list[str]:
-    """Look up a configuration file that is not here among those that travel with the package."""
-    found = list(arguments)
-    for i, argument in enumerate(found):
-        if argument in ("-c", "--config") and i + 1 < len(found):
-            found[i + 1] = str(resource_path(found[i + 1]))
-        elif argument.startswith("--config="):
-            found[i] = f"--config={resource_path(argument.removeprefix('--config='))}"
-    return found
-
-
 @contextmanager
 def _of_run_folder(arguments: list[str]) -> Iterator[list[str]]:
     """Turn ``test RUN_FOLDER --KEY VALUE ...`` into options: the configuration is the one in the run's checkpoint."""
@@ -356,10 +416,11 @@ def _of_run_folder(arguments: list[str]) -> Iterator[list[str]]:
 def run(arguments: list[str]) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict`` with the given arguments and return the exit status."""
     quiet()
+    search_current_folder()
     sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
     try:
         with _of_run_folder(arguments) as options:
-            BenchCLI(_with_resource_configs(options))
+            BenchCLI([options[0], *prepare(options[1:])])
     except LossNotFiniteError as error:
         raise UserError(str(error)) from error
     finally:

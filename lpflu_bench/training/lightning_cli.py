@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,7 @@ from lpflu_bench.training.trained_config import CHECKPOINTS, find_checkpoint, re
 from lpflu_bench.user_code import search_current_folder
 
 # Some of Lightning's defaults are enumerations of strings (Timer's `interval`), which YAML cannot represent.
-yaml.SafeDumper.add_multi_representer(StrEnum, lambda dumper, value: dumper.represent_str(value.value))
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
 
 
 class BenchArgumentParser(LightningArgumentParser):

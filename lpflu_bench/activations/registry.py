@@ -64,8 +64,15 @@ def describe_source(name: str) -> str:
 
 def activation_name(spec: "str | Mapping[str, Any]") -> str:
     """Return the name of a configured function in folders and tables: its registry name, or its class in lower case."""
-    name = spec if isinstance(spec, str) else str(spec["class_path"])
+    name = spec if isinstance(spec, str) else str(_checked(spec)["class_path"])
     return object_name(name).lower() if is_import_path(name) else name
+
+
+def _checked(spec: "Mapping[str, Any]") -> "Mapping[str, Any]":
+    if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
+        what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
+        raise UserError(f"activation: {what}; a mapping has class_path and, optionally, init_args")
+    return spec
 
 
 def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **settings: Any) -> "nn.Module":
@@ -83,10 +90,7 @@ def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **se
         TypeError: The class is not an ``nn.Module``, or ``spec`` is nothing of the above.
     """
     if isinstance(spec, Mapping):
-        if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
-            what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
-            raise UserError(f"activation: {what}; a mapping has class_path and, optionally, init_args")
-        return create_activation(spec["class_path"], **{**(spec.get("init_args") or {}), **settings})
+        return create_activation(_checked(spec)["class_path"], **{**(spec.get("init_args") or {}), **settings})
     constructor = spec
     if isinstance(spec, str):
         constructor = _import(spec) if is_import_path(spec) else _resolve(spec)

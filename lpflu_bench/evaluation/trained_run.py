@@ -15,7 +15,7 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME, Record, read_record
-from lpflu_bench.training.config_errors import one_line
+from lpflu_bench.training.config_errors import explain
 from lpflu_bench.training.lightning_cli import quiet
 from lpflu_bench.training.trained_config import CHECKPOINTS, trained_config
 
@@ -91,7 +91,7 @@ def open_run(folder: Path, data_settings: Mapping[str, Any] | None = None) -> Tr
     except Exception as error:  # jsonargparse's own; what a constructor raised is its cause
         cause = error.__cause__
         raise (
-            cause if isinstance(cause, UserError) else UserError(f"{folder}: {one_line(str(error), parser)}")
+            cause if isinstance(cause, UserError) else UserError(f"{folder}: {explain(str(error), parser)}")
         ) from error
     module, data = built["model"], built["data"]
     try:

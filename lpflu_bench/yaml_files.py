@@ -51,4 +51,6 @@ def _where(error: yaml.YAMLError) -> str:
     problem = one_line(getattr(error, "problem", None) or error)
     if "'\\t'" in problem:
         problem = "a tab; indent with spaces"
+    elif "is given twice" not in problem:
+        problem = f"invalid YAML: {problem}"
     return f", line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else f": {problem}"

@@ -24,10 +24,12 @@ class Stop(Callback):
         self.how = how
 
     def on_train_epoch_start(self, trainer, pl_module):
-        if self.how == "early":
-            trainer.should_stop = True
-        elif trainer.current_epoch == 1:
+        if self.how != "early" and trainer.current_epoch == 1:
             raise self.how
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if self.how == "early" and trainer.is_last_batch:
+            trainer.should_stop = True
 
 
 def trainer_of(folder, *callbacks, **settings):

@@ -44,6 +44,8 @@ class Trained(TypedDict):
     activation: str
     activation_settings: dict[str, Any]
     seed: int
+    class_names: list[str] | None
+    """Names of the classes, in the order of the network's outputs; None if the data names none."""
     parameters: int | None
     epochs: int
     steps: int
@@ -223,6 +225,7 @@ def blank(*, config: Mapping[str, Any], config_hash: str, seed: int, labels: Map
         "activation": str(labels.get("activation")),
         "activation_settings": {},
         "seed": seed,
+        "class_names": None,
         "parameters": None,
         "epochs": 0,
         "steps": 0,

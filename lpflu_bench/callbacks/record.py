@@ -109,6 +109,7 @@ class RunRecord(Callback):
             "activation": activation_name(activation),
             "activation_settings": {} if isinstance(activation, str) else dict(activation.get("init_args") or {}),
             "seed": run_seed(),
+            "class_names": _class_names(data),
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),
             "epochs": before["epochs"] if before else 0,
             "steps": before["steps"] if before else 0,
@@ -185,6 +186,21 @@ class RunRecord(Callback):
         self._write(trainer, pl_module, status)
 
     # --- test --------------------------------------------------------------------------------------------------------
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse data whose classes are others than those trained on: each output would count as another class.
+
+        Raises:
+            UserError: names the first class that differs.
+        """
+        trained = self._trained.get("class_names") if self._trained else None
+        tested = _class_names(getattr(trainer, "datamodule", None))
+        if trained and tested and trained != tested:
+            place = next((i for i, (a, b) in enumerate(zip(trained, tested, strict=False)) if a != b), 0)
+            raise UserError(
+                f"class {place + 1} of the data is {tested[place]!r}, the network was trained with {trained[place]!r} in "
+                "its place: name the classes as they were in training (data.classes or data.labels)"
+            )
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -287,6 +303,11 @@ class RunRecord(Callback):
             "tested": self._tested,
         }
         write_record(record, self.path)
+
+
+def _class_names(data: Any) -> list[str] | None:
+    names = getattr(data, "class_names", None)
+    return None if names is None else [str(name) for name in names]
 
 
 def readable_record(path: Path) -> Record | None:

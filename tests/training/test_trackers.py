@@ -6,8 +6,8 @@ import yaml
 
 from lpflu_bench.cli import main
 from lpflu_bench.errors import UserError
+from lpflu_bench.identity import config_hash
 from lpflu_bench.paths import resource_path
-from lpflu_bench.records import config_hash
 from lpflu_bench.studies.resolve import Resolver
 from lpflu_bench.training.trackers import build_tracker, end_runs, log_report, name_run, tracker_specs
 

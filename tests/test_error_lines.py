@@ -210,8 +210,8 @@ def test_a_wrong_configuration_is_one_line(folder, capsys, line, message):
         ("speed --functions relu --shape 8 --device quantum", "--device quantum"),
         ("speed --network resnt18", "unknown network 'resnt18'"),
         ("data check voc --data.root nothing", "data.root: there is no folder nothing"),
-        ("data check voc", "required: --data.root"),
-        ("data check vco --data.root .", "unknown kind 'vco'; the nearest is voc"),
+        ("data check voc", "--data.root DIR"),
+        ("data check vco --data.root .", "no kind 'vco'; known are cifar100"),
         ("demo --worker 1", "unknown argument '--worker'; the nearest is --workers"),
         ("demo --workers x", "--workers"),
     ],
@@ -221,7 +221,7 @@ def test_a_wrong_command_line_is_one_line(folder, capsys, line, message):
 
 
 def test_predict_without_a_checkpoint_is_one_line(folder, capsys):
-    assert "needs --ckpt_path" in refused(capsys, "predict", *FIT[1:])
+    assert "`predict` needs a trained run" in refused(capsys, "predict", *FIT[1:])
 
 
 @pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger"])
@@ -320,6 +320,12 @@ def test_an_installed_command_finds_a_file_of_the_users(folder):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("score", ["val_loss", "train_loss", "val_top1_error"])
+def test_an_early_stop_can_watch_whatever_is_logged(folder, capsys, score):
+    early = ["--trainer.callbacks+=EarlyStopping", f"--trainer.callbacks.monitor={score}"]
+    assert run(capsys, *FIT, "--run_dir", "run", *early)[0] == 0
 
 
 def test_a_schedule_that_watches_a_score(folder, capsys):

@@ -165,7 +165,7 @@ class BenchModule(LightningModule, ABC):
     @property
     def logged_scores(self) -> list[str]:
         """Names that a callback or a schedule can watch in ``fit``; a subclass that logs more adds to them."""
-        return ["train_loss", *(f"val_{score.name}" for score in self.declared_scores)]
+        return ["train_loss", "val_loss", *(f"val_{score.name}" for score in self.declared_scores)]
 
     def write_prediction(
         self, folder: Path, name: str, image: Tensor | None, prediction: Any, class_names: Sequence[str]

@@ -197,13 +197,15 @@ def record_hash(path: Path) -> str:
 def find_records(path: Path) -> Iterator[Path]:
     """Yield the record files below a folder in sorted order, or the file itself.
 
+    Those are the ``record.json`` of run folders and the ``records/*.json`` of results.
+
     Raises:
         UserError: the path does not exist.
     """
     if path.is_file():
         yield path
     elif path.is_dir():
-        yield from sorted(path.rglob(FILE_NAME))
+        yield from sorted({*path.rglob(FILE_NAME), *path.rglob("records/*.json")})
     else:
         raise UserError(f"{path} does not exist; name a run folder, a folder of runs or a {FILE_NAME}")
 

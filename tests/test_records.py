@@ -82,7 +82,9 @@ def test_a_record_laid_out_anew_is_not_the_one_written(tmp_path):
 def test_records_are_found_below_a_folder_in_order(tmp_path):
     for name in ("b", "a/c"):
         write_record(record("relu", 0, 30.0), tmp_path / name / "record.json")
-    assert [str(p.relative_to(tmp_path)) for p in find_records(tmp_path)] == ["a/c/record.json", "b/record.json"]
+    write_record(record("relu", 0, 30.0), tmp_path / "study" / "records" / "5ac6.json")
+    found = [str(p.relative_to(tmp_path)) for p in find_records(tmp_path)]
+    assert found == ["a/c/record.json", "b/record.json", "study/records/5ac6.json"]
     with pytest.raises(UserError, match="does not exist"):
         list(find_records(tmp_path / "nowhere"))
 

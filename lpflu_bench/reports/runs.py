@@ -221,10 +221,10 @@ def metric_value(record: Record, metric: str, weights: Weights = "raw") -> float
 
 
 def source_texts(records: Iterable[Record]) -> list[str]:
-    """Return the different sources that runs were trained or tested with: commit and the beginning of their hash."""
+    """Return the different sources that runs were trained or tested with: commit, and their hash where it is known."""
     codes = [part["code"] for record in records for part in (record["trained"], *record["tested"])]
-    texts = {(str(code["commit"] or "")[:10], str(code["package"] or "unknown source")[:10]) for code in codes}
-    return [" ".join(filter(None, parts)) for parts in sorted(texts)]
+    texts = {(str(code["commit"] or "")[:10], str(code["package"] or "")[:10]) for code in codes}
+    return [" ".join(filter(None, parts)) or "unknown" for parts in sorted(texts)]
 
 
 def trained_networks(records: Iterable[Record]) -> set[str]:

@@ -10,7 +10,7 @@ from lpflu_bench.cli import main
     [
         ("--data.jitter.hue", "0.9", "jitter.hue is 0.9: it must be in [0, 0.5]"),
         ("--data.train_noise.strength", "-1", "noise strength -1.0: >= 0 expected"),
-        ("--data.val_fraction", "1", "data.val_fraction is 1.0: it must be a share in [0, 1)"),
+        ("--data.val_fraction", "1", "data.val_fraction is 1: it must be at least 0 and below 1"),
         ("--data.batch_size", "5000", "set data.batch_size to at most 4000"),
     ],
 )

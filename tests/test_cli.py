@@ -267,10 +267,12 @@ def test_public_option_names_are_frozen():
         "ema_scope",
         "squeeze_excitation",
         "initializer",
+        "init_from",
         "optimizer",
         "schedule",
         "channels_last",
         "compile",
+        "test_attack",
     ]
     assert names(ClassificationModule) == ["network", "num_classes", "downsamplings"]
     assert names(WarmupDecayHold) == ["warmup_epochs", "decay_end_epoch", "final_factor"]

@@ -103,6 +103,8 @@ class DetectionFolder(BenchDataModule):
             raise UserError(f"data.test_fraction is {test_fraction}: it must be a share between 0 and 1")
         self.layout_name = layout
         self.classes = None if classes is None else list(classes)
+        if classes is not None or root == EMBEDDED:  # else derived when the data are read
+            self.class_names = list(classes or self.embedded_classes)
         self.split_names = (train, test, val)
         self.test_fraction = test_fraction
         self.image_size = image_size
@@ -136,7 +138,6 @@ class DetectionFolder(BenchDataModule):
         """Return the annotations of each set by its name, and set ``class_names``."""
         train, test, val = self.split_names
         if self.root == EMBEDDED:
-            self.class_names = list(self.classes or self.embedded_classes)
             digest = hashlib.blake2b("\n".join(self.class_names).encode(), digest_size=4).hexdigest()
             root = embedded_root(f"voc-3-{digest}", partial(draw_voc, classes=self.class_names))
             train, test, val = "2012/trainval", "2007/test", None

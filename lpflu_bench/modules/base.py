@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pytorch_lightning import LightningModule
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
@@ -102,6 +102,7 @@ class BenchModule(LightningModule, ABC):
             self.network, activation, ema_scope=ema_scope, squeeze_excitation=squeeze_excitation
         )
         self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
+        self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in ("train_loss", "val_loss")})
         self.num_scored = 0
         """Samples scored on all ranks in the last validation or test epoch."""
         self.test_scores: dict[str, float] = {}
@@ -283,9 +284,10 @@ class BenchModule(LightningModule, ABC):
             batch_size: what the mean is over: its weight.
         """
         name = "train_loss" if self.training else "val_loss"
-        self.log(
-            name, loss, on_step=False, on_epoch=True, prog_bar=self.training, batch_size=batch_size, sync_dist=True
-        )
+        # A metric, since Lightning's own mean divides by the ranks' mean number of samples, rounded down to a whole one.
+        mean = cast(MeanMetric, self.losses[name])
+        mean.update(loss.detach(), batch_size)
+        self.log(name, mean, on_step=False, on_epoch=True, prog_bar=self.training)
 
     def stage_metric(self, stage: str) -> Any:
         """Return the metric of ``val`` or ``test``."""

@@ -65,7 +65,12 @@ def test_counts_beyond_float32_stay_exact():
 
 def test_cityscapes_has_both_means_and_other_tables_one():
     computed = torch.eye(20, dtype=torch.long)
-    assert set(module(num_classes=20, other_class=19).scores(computed)) == {"miou", "miou_19", "pixel_accuracy"}
+    assert set(module(num_classes=20, other_class=19).scores(computed)) == {
+        "miou",
+        "miou_19",
+        "miou_official",
+        "pixel_accuracy",
+    }
     assert set(module().scores(torch.eye(5, dtype=torch.long))) == {"miou", "pixel_accuracy"}
     with pytest.raises(UserError, match=r"model\.other_class is 19: it must be null, or 0 to 18"):
         module(num_classes=19, other_class=19)

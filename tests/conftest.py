@@ -12,4 +12,5 @@ def _run_seed(monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     torch.manual_seed(0)
 
+
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would import both under one name

@@ -18,7 +18,7 @@ def study(ended, rule=None, sd=0.25):
     rule = rule or Rule(looks=(5, 8, 12), margin={"": 0.1})
     planned = tuple({"task": "cifar100", "activation": name, "seed": seed} for name in NAMES for seed in range(12))
     records = grid(12, sd, functions=NAMES, effects=EFFECTS)
-    kept = [record for record in records if record["seed"] < ended.get(record["activation"], 0)]
+    kept = [record for record in records if record["trained"]["seed"] < ended.get(record["trained"]["activation"], 0)]
     return analyse(spec(reference="relu", planned=planned, rule=rule, metrics=("top1_error",)), kept)
 
 

@@ -24,7 +24,7 @@ HERE = str(Path(stand_in_cells.__file__).parent)
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", HERE, prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((HERE, str(Path(HERE).parent))), prepend=os.pathsep)
 
 
 @pytest.fixture
@@ -164,7 +164,6 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from stand_in_cells import RUNNER, Silent, cell
-from synthetic_records import record
 from lpflu_bench.studies.executors.processes import ProcessExecutor
 from lpflu_bench.studies.machine import terminate_as_interrupt
 from lpflu_bench.studies.run import StudyRun

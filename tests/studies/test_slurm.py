@@ -27,7 +27,7 @@ HERE = str(Path(stand_in_cells.__file__).parent)
 
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", HERE, prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((HERE, str(Path(HERE).parent))), prepend=os.pathsep)
 
 
 @pytest.fixture

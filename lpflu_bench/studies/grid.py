@@ -343,8 +343,13 @@ def select(plan: Plan, only: Mapping[str, Iterable[str]]) -> tuple[Cell, ...]:
     """Return the cells whose labels are among the wanted ones.
 
     Raises:
-        UserError: none is left.
+        UserError: no cell has one of the wanted labels, or none is left.
     """
+    for name, wanted in only.items():
+        known = {setting_text(cell.labels.get(name)) for cell in plan.cells}
+        for label in wanted:
+            if label not in known:
+                raise UserError(f"--only {name}={label}: the study has no such {name}{nearest(label, known)}")
     kept = tuple(
         cell
         for cell in plan.cells

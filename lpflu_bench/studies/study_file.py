@@ -392,6 +392,8 @@ def apply_overrides(
         if key not in names:
             raise UserError(f"--only {text}: there is no axis '{key}'{nearest(key, names)}")
         wanted = tuple(part.strip() for part in raw.split(","))
+        if another := next((part for part in wanted if "=" in part), None):
+            raise UserError(f"--only {text}: one axis at a time; write --only {another} as an option of its own")
         if key in axes:
             labels = [setting_text(value.label) for value in axes[key].values]
             for label in wanted:

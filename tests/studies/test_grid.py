@@ -128,8 +128,10 @@ def test_only_keeps_what_is_asked_for(study):
     kept = select(plan, apply_overrides(study, only=["activation=lpflu", "seed=1", "lr=small"]).only)
     assert len(kept) == 4
     assert {(c.labels["activation"], c.labels["lr"], c.seed) for c in kept} == {("lpflu", "small", 1)}
-    with pytest.raises(UserError, match="no such cell"):
-        select(plan, {"task": ("other",)})
+    with pytest.raises(UserError, match="--only task=other: the study has no such task"):
+        select(plan, {"task": (*{str(cell.labels["task"]) for cell in plan.cells}, "other")})
+    with pytest.raises(UserError, match="one axis at a time; write --only activation=relu"):
+        apply_overrides(study, only=["task=t,activation=relu"])
 
 
 def test_whole_comparisons_come_first(study):

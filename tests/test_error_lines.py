@@ -83,7 +83,7 @@ CONFIGURATIONS = [
     ("--config", r"--config needs a value"),
     ("--config optimizer.yaml", r"model.optimizer: .*'Adamm'; the nearest are Adam"),
     ("--config optimizer_key.yaml", r"model.optimizer: unknown key 'lrr'; the nearest is lr"),
-    ("--config callback.yaml", r"trainer.callbacks: .*'EarlyStoping'; the nearest is EarlyStopping"),
+    ("--config callback.yaml", r"trainer.callbacks: .*'EarlyStoping'; the nearest (is|are) EarlyStopping"),
     ("--config callback_key.yaml", r"trainer.callbacks: unknown key 'duraton'; the nearest are duration"),
     ("--config callback_value.yaml", r"Timer: .*soon"),
     ("--config model_key.yaml", r"model: unknown key 'netwrk'; the nearest is network"),

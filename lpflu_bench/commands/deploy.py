@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lpflu_bench.commands.csv_file import write_measurements
 from lpflu_bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,11 +77,7 @@ def run(args: argparse.Namespace) -> int:
     for table in deployed_tables(frame):
         console.print(table)
     if args.csv is not None:
-        try:
-            args.csv.parent.mkdir(parents=True, exist_ok=True)
-            frame.to_csv(args.csv, index=False, float_format="%.6g", lineterminator="\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
+        write_measurements(frame, args.csv)
         console.print(f"written: {args.csv}")
     return 0
 

@@ -12,6 +12,7 @@ kept, leave the machine idle otherwise.
 import argparse
 from pathlib import Path
 
+from lpflu_bench.commands.csv_file import write_measurements
 from lpflu_bench.errors import UserError
 
 
@@ -118,11 +119,7 @@ def run(args: argparse.Namespace) -> int:
         for table in [output.network_table(part)] if args.network is not None else output.pointwise_tables(part):
             console.print(table)
     if args.csv is not None:
-        try:
-            args.csv.parent.mkdir(parents=True, exist_ok=True)
-            frame.to_csv(args.csv, index=False, float_format="%.6g", lineterminator="\n")
-        except OSError as error:
-            raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
+        write_measurements(frame, args.csv)
         console.print(f"written: {args.csv}")
     if args.plot is not None:
         output.draw(frame, args.plot)

@@ -5,13 +5,22 @@ level * (n / n_max)^2 of Kim and DeMets (Biometrika 1987): all looks hold togeth
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, special
 
+from lpflu_bench.inference.comparison import Comparison, Values
+from lpflu_bench.inference.design import predictive_power
+from lpflu_bench.inference.rule import Rule
+from lpflu_bench.inference.verdicts import Verdict, Word
+
 FIRST_LOOK = 5
+FUTILE = 0.1
+"""Below this probability of a decision at the last look a function gets no more seeds."""
 
 
 def default_looks(max_seeds: int) -> tuple[int, ...]:
@@ -53,3 +62,74 @@ def look_levels(level: float, looks: Sequence[int]) -> tuple[float, ...]:
         weights[[0, -1]] /= 2
         grid, mass, before_n, before_spent = points, density * weights, n, total
     return tuple(levels)
+
+
+@dataclass(frozen=True)
+class LastLooks:
+    """What a sequential study is judged by: of each function the seeds of its last look, and no later ones.
+
+    Attributes:
+        values: scores by function and seed.
+        level: of each function that has had a look; :func:`~lpflu_bench.inference.comparison.compare` takes it as it is.
+        number: function -> the look it is at, from 1; 0 for none yet.
+    """
+
+    values: dict[str, dict[int, float]]
+    level: dict[str, float]
+    number: dict[str, int]
+
+
+def last_looks(values: Values, ended: Mapping[str, Sequence[int]], rule: Rule) -> LastLooks:
+    """Return what each function's last look sees.
+
+    Args:
+        values: scores by function and seed.
+        ended: function -> its seeds in the declared order, up to the first that has not ended; a seed that ended
+            without a value (a diverged training without a worst score) counts for the look.
+        rule: with its looks.
+    """
+    levels = look_levels(rule.level, rule.looks)
+    seen = {name: dict(scores) for name, scores in values.items()}
+    level: dict[str, float] = {}
+    number: dict[str, int] = {}
+    for name in values:
+        number[name] = sum(look <= len(ended[name]) for look in rule.looks)
+        if reached := number[name]:
+            level[name] = levels[reached - 1]
+            seeds = set(ended[name][: rule.looks[reached - 1]])
+            seen[name] = {seed: value for seed, value in values[name].items() if seed in seeds}
+    return LastLooks(seen, level, number)
+
+
+class Stop(StrEnum):
+    """Why a function needs no more seeds."""
+
+    DECIDED = "decided"
+    LAST_LOOK = "at the last look"
+    FUTILE = "futile"
+
+
+def stop(
+    comparison: Comparison | None, verdict: Verdict, *, look: int, rule: Rule, family: int, margin: float | None = None
+) -> Stop | None:
+    """Return why a function needs no more seeds; None if it does.
+
+    Stopping because a decision has become unlikely can only make fewer claims, so it costs nothing of the level.
+
+    Args:
+        comparison: of the function at its last look; None where it has no seed in common with the reference.
+        verdict: that follows.
+        look: the number of that look, from 1; 0 for none yet.
+        rule: with its looks.
+        family: comparisons with the reference.
+        margin: within which a difference does not matter.
+    """
+    if verdict.decided:
+        return Stop.DECIDED
+    if look == len(rule.looks):
+        return Stop.LAST_LOOK
+    if comparison is not None and verdict.word == Word.UNDECIDED:
+        level = look_levels(rule.level, rule.looks)[-1]
+        if predictive_power(comparison, rule.looks[-1], family, level, margin) < FUTILE:
+            return Stop.FUTILE
+    return None

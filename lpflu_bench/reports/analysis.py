@@ -9,7 +9,7 @@ from lpflu_bench.inference.comparison import Comparison, best, compare
 from lpflu_bench.inference.design import seeds_text, seeds_wanted
 from lpflu_bench.inference.images import with_new_images
 from lpflu_bench.inference.ranks import Ranks
-from lpflu_bench.inference.sequential import look_levels
+from lpflu_bench.inference.sequential import last_looks
 from lpflu_bench.inference.verdicts import Verdict, Word
 from lpflu_bench.records import WEIGHTS, Record, Weights
 from lpflu_bench.reports.columns import Column, Row
@@ -151,21 +151,9 @@ class _Values:
             self.scores[activation] = dict(sorted(values.items()))
         self.level: float | dict[str, float] = spec.rule.level
         if spec.rule.looks:
-            self._take_looks(spec, runs, place)
-
-    def _take_looks(self, spec: ReportSpec, runs: Runs, place: Place) -> None:
-        """Keep of each function the seeds of its last look, and its level."""
-        looks = spec.rule.looks
-        levels = look_levels(spec.rule.level, looks)
-        by_function: dict[str, float] = {}
-        for activation, values in self.scores.items():
-            ended = runs.ended(place, activation)
-            self.look[activation] = sum(look <= len(ended) for look in looks)
-            if reached := self.look[activation]:
-                by_function[activation] = levels[reached - 1]
-                seen = set(ended[: looks[reached - 1]])
-                self.scores[activation] = {seed: value for seed, value in values.items() if seed in seen}
-        self.level = by_function
+            ended = {activation: runs.ended(place, activation) for activation in self.scores}
+            looked = last_looks(self.scores, ended, spec.rule)
+            self.scores, self.level, self.look = looked.values, looked.level, looked.number
 
 
 def _column(

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lpflu_bench.inference.design import predictive_power
-from lpflu_bench.inference.sequential import look_levels
-from lpflu_bench.inference.verdicts import Word
+from lpflu_bench.inference.sequential import FUTILE, Stop, stop
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.runs import Place
-
-FUTILE = 0.1
-"""Below this probability of a decision at the last look a function gets no more seeds."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +66,20 @@ def _progress(analysis: Analysis, column: Column | None, place: Place, activatio
 def _state(analysis: Analysis, column: Column, row: Row) -> str:
     """Return why a function needs no more seeds; nothing if it does."""
     rule = analysis.spec.rule
-    if row.verdict.decided:
+    why = stop(
+        row.comparison,
+        row.verdict,
+        look=row.look,
+        rule=rule,
+        family=len(analysis.runs.activations) - 1,
+        margin=column.margin,
+    )
+    if why == Stop.DECIDED:
         return f"{row.verdict.word} at look {row.look} of {len(rule.looks)}"
-    if row.look == len(rule.looks):
+    if why == Stop.LAST_LOOK:
         return f"{row.verdict.word} at the last look"
-    if row.verdict.word != Word.UNDECIDED or row.comparison is None:
-        return ""
-    family = len(analysis.runs.activations) - 1
-    level = look_levels(rule.level, rule.looks)[-1]
-    chance = predictive_power(row.comparison, rule.looks[-1], family, level, column.margin)
-    if chance < FUTILE:
-        return f"undecided, and futile: {rule.looks[-1]} seeds would decide with a probability of {100 * chance:.0f} %"
+    if why == Stop.FUTILE:
+        return (
+            f"undecided, and futile: {rule.looks[-1]} seeds would decide with a probability below {100 * FUTILE:.0f} %"
+        )
     return ""

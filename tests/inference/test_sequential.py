@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lpflu_bench.inference.sequential import default_looks, look_levels
+from lpflu_bench.inference.comparison import Comparison
+from lpflu_bench.inference.rule import Rule
+from lpflu_bench.inference.sequential import Stop, default_looks, last_looks, look_levels, stop
+from lpflu_bench.inference.verdicts import Verdict, Word
 
 
 def test_the_levels_spend_what_the_spending_function_gives():
@@ -31,3 +34,38 @@ def test_default_looks_begin_at_five_or_later():
     assert default_looks(20) == (6, 9, 13, 20)
     assert default_looks(5) == (5,)
     assert default_looks(4) == (4,)
+
+
+RULE = Rule(margin={"": 1.0}, looks=(5, 8, 12))
+
+
+def test_a_look_sees_its_seeds_alone():
+    values = {"relu": {s: float(s) for s in range(9)}, "a": dict.fromkeys(range(5), 0.0), "b": {0: 1.0}}
+    looked = last_looks(values, {"relu": list(range(9)), "a": list(range(5)), "b": [0]}, RULE)
+    assert looked.number == {"relu": 2, "a": 1, "b": 0}
+    assert list(looked.values["relu"]) == list(range(8))
+    assert list(looked.values["a"]) == list(range(5))
+    assert looked.level == dict(zip(("a", "relu"), look_levels(0.05, RULE.looks), strict=False))
+
+
+@pytest.mark.parametrize(
+    ("difference", "half_width", "look", "why"),
+    [
+        (-3.0, 1.0, 1, Stop.DECIDED),
+        (0.1, 0.5, 1, Stop.DECIDED),  # equivalent
+        (1.0, 1.2, 1, None),
+        (1.0, 1.2, 3, Stop.LAST_LOOK),
+        (0.0, 2.0, 2, Stop.FUTILE),
+    ],
+)
+def test_why_a_function_needs_no_more_seeds(difference, half_width, look, why):
+    noise = 1.0 if look == 1 else 3.0
+    comparison = Comparison(RULE.looks[look - 1], difference, 1.0, half_width, noise)
+    verdict = comparison.verdict(lower_is_better=True, margin=RULE.margin_of("top1_error"))
+    assert stop(comparison, verdict, look=look, rule=RULE, family=5, margin=1.0) == why
+
+
+def test_a_function_without_any_pair_stops_at_the_last_look():
+    verdict = Verdict(Word.NONE, reason="no common seed")
+    assert stop(None, verdict, look=3, rule=RULE, family=5) == Stop.LAST_LOOK
+    assert stop(None, verdict, look=2, rule=RULE, family=5) is None

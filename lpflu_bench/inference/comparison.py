@@ -24,7 +24,7 @@ class Comparison:
         sd: standard deviation of the differences (n - 1), nan for one seed.
         half_width: how far the interval reaches to each side; nan where there is none.
         noise: standard deviation of a difference that the interval is made of: the function's own, or what the
-            functions share, whichever is larger.
+            functions share, whichever gives the wider interval.
         reason: why there is no interval.
     """
 
@@ -44,8 +44,8 @@ class Comparison:
 
     @property
     def own_noise(self) -> bool:
-        """Whether the function is noisier than what the functions share."""
-        return self.sd >= self.noise
+        """Whether the interval is made of the function's own noise."""
+        return self.sd == self.noise
 
     def verdict(self, *, lower_is_better: bool, margin: float | None = None) -> Verdict:
         """Return what the interval says."""
@@ -113,7 +113,7 @@ def compare(
             why = "the runs are identical" if mean == 0 else "no spread to judge by"
             result[name] = Comparison(n, mean, sd, reason=why)
         else:
-            width = half_widths(
+            widths, own = half_widths(
                 np.array([sd**2]),
                 np.array([n]),
                 level=at,
@@ -121,7 +121,7 @@ def compare(
                 shared=np.array(shared),
                 observed=len(sharing),
             )
-            result[name] = Comparison(n, mean, sd, float(width[0]), max(sd, math.sqrt(shared)))
+            result[name] = Comparison(n, mean, sd, float(widths[0]), sd if own[0] else math.sqrt(shared))
     return result
 
 

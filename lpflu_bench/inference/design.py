@@ -7,8 +7,9 @@ import numpy as np
 from scipy import special
 
 from lpflu_bench.inference.comparison import Comparison
-from lpflu_bench.inference.critical import critical_value, half_widths, shared_variance
+from lpflu_bench.inference.critical import critical_value
 from lpflu_bench.inference.rule import MIN_SEEDS, POWER
+from lpflu_bench.inference.simulation import draw, judged
 
 MAX_SEEDS = 1000
 """Above this many seeds the number wanted is not told exactly: nobody will run them."""
@@ -24,13 +25,7 @@ def _simulated(n: int, family: int, level: float) -> tuple[float, float]:
     a quantile of half width + |error| is the margin within which a function without a difference is found equivalent.
     """
     draws = max(1000, min(_DRAWS, 2_000_000 // (n * (family + 1))))
-    values = np.random.default_rng(2).standard_normal((draws, family + 1, n)) / np.sqrt(2)
-    differences = values[:, 1:] - values[:, :1]
-    variances = differences.var(axis=-1, ddof=1)
-    counts = np.full(family, n)
-    shared = shared_variance(variances, counts)
-    widths = half_widths(variances, counts, level=level, family=family, shared=shared, observed=family)
-    errors = differences.mean(axis=-1)
+    errors, widths = judged(draw(np.random.default_rng(2), draws, family, n, sds=math.sqrt(0.5)), level=level)
     return float(np.quantile(widths - errors, POWER)), float(np.quantile(widths + np.abs(errors), POWER))
 
 
@@ -94,7 +89,7 @@ def predictive_power(comparison: Comparison, n: int, family: int, level: float, 
         level: of the look at ``n`` seeds.
         margin: within which a difference does not matter.
     """
-    width = critical_value(level, family, family, n) * comparison.noise / math.sqrt(n)
+    width = critical_value(level, family, family, n, own=comparison.own_noise) * comparison.noise / math.sqrt(n)
     spread = comparison.noise * math.sqrt(1 / comparison.n - 1 / n)
 
     def below(bound: float) -> float:

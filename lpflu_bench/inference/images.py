@@ -92,7 +92,8 @@ def with_new_images(
         return None
     over_seeds = comparison.noise**2 / comparison.n
     squared = over_seeds + variance.between_images
-    shares = over_seeds**2 / degrees_of_freedom(observed, comparison.n) + variance.total**2 / (variance.images - 1)
+    freedom = degrees_of_freedom(observed, comparison.n, own=comparison.own_noise)
+    shares = over_seeds**2 / freedom + variance.total**2 / (variance.images - 1)
     shares += variance.residual**2 / max((variance.seeds - 1) * (variance.images - 1), 1)
     df = squared**2 / shares
     if observed < POOLED_FROM:

@@ -39,10 +39,11 @@ def test_intervals_are_the_formula_of_the_rule():
     shared = shared_factor(5, 5) * np.mean(rest)
     for name, comparison in result.items():
         assert comparison.difference == pytest.approx(differences[name].mean())
-        noise = max(variances[name], shared)
-        assert comparison.noise**2 == pytest.approx(noise)
-        assert comparison.half_width == pytest.approx(critical_value(0.05, 5, 5, 5) * np.sqrt(noise / 5))
-        assert comparison.own_noise == (variances[name] >= shared)
+        own_width = critical_value(0.05, 5, 5, 5, own=True) * np.sqrt(variances[name] / 5)
+        shared_width = critical_value(0.05, 5, 5, 5) * np.sqrt(shared / 5)
+        assert comparison.half_width == pytest.approx(max(own_width, shared_width))
+        assert comparison.own_noise == (own_width >= shared_width)
+        assert comparison.noise**2 == pytest.approx(variances[name] if comparison.own_noise else shared)
 
 
 def test_two_functions_are_the_paired_t_test():

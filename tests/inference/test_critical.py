@@ -68,7 +68,8 @@ def test_a_noisy_function_widens_its_own_interval_only():
     n = np.full(4, 5)
     variances = np.array([1.0, 1.0, 1.0, 1.0])
     noisy = np.array([1.0, 1.0, 1.0, 400.0])
-    calm = half_widths(variances, n, shared=shared_variance(variances, n), **settings)
-    loud = half_widths(noisy, n, shared=shared_variance(noisy, n), **settings)
+    calm, _ = half_widths(variances, n, shared=shared_variance(variances, n), **settings)
+    loud, own = half_widths(noisy, n, shared=shared_variance(noisy, n), **settings)
     assert loud[:3] == pytest.approx(calm[:3])
     assert loud[3] > 15 * calm[3]
+    assert own.tolist() == [False, False, False, True]

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from simulate import draw, intervals
 from statsmodels.stats.power import TTestPower
 
 from lpflu_bench.inference.design import (
@@ -11,6 +10,7 @@ from lpflu_bench.inference.design import (
     seeds_text,
     seeds_wanted,
 )
+from lpflu_bench.inference.simulation import draw, judged
 
 
 def test_one_comparison_is_the_paired_t_test_of_statsmodels():
@@ -26,10 +26,10 @@ def test_a_detectable_difference_is_detected_in_four_of_five_studies():
     rng = np.random.default_rng(1)
     for n in (3, 5, 8):
         effect = detectable_difference(np.sqrt(2), n, 5, 0.05)
-        means, widths = intervals(draw(rng, 4000, 5, n, effects=[effect, 0, 0, 0, 0]))
+        means, widths = judged(draw(rng, 4000, 5, n, effects=[effect, 0, 0, 0, 0]))
         assert (means - widths > 0)[:, 0].mean() == pytest.approx(0.8, abs=0.025)
         margin = equivalence_margin(np.sqrt(2), n, 5, 0.05)
-        means, widths = intervals(draw(rng, 4000, 5, n))
+        means, widths = judged(draw(rng, 4000, 5, n))
         assert (np.abs(means) + widths < margin)[:, 0].mean() == pytest.approx(0.8, abs=0.025)
 
 

@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    fused.expect_many_small_calls()
+    fused.set_small_kernels(True)
     print(
         f"{cpu_model()}, {options.threads} threads, torch {torch.__version__}{', compiled' if options.compile else ''}"
     )

@@ -7,8 +7,8 @@ kernel of ours), in functorch transforms and forward-mode AD, under dispatch mod
 gradient that is itself to be differentiated comes from the formula too.
 
 A kernel's first use in a process costs seconds, which a short run of small tensors should not pay: a tensor of fewer than
-``MINIMUM_ELEMENTS`` elements has its formula composed until the process has seen ``SMALL_CALLS`` of them. A training that
-knows its length decides at its start (:func:`expect_many_small_calls`), so that a resumed one computes the same digits.
+``MINIMUM_ELEMENTS`` elements has its formula composed until the process has seen ``SMALL_CALLS`` of them. A training
+decides once instead, from its length (:func:`set_small_kernels`), so that a resumed one computes the same digits.
 
 Where nothing can be compiled (no C++ compiler, no Triton) the formula runs forward without keeping its intermediate
 results and again in backward: slower, as lean, and said once.
@@ -46,6 +46,7 @@ def _checked(mode: str, source: str) -> str:
 
 _mode = _checked(os.environ.get(ENVIRONMENT_VARIABLE, "fused"), ENVIRONMENT_VARIABLE)
 _small_calls = 0
+_small_kernels: bool | None = None
 
 
 def get_mode() -> str:
@@ -80,10 +81,14 @@ def use_mode(mode: str) -> Iterator[None]:
         set_mode(before)
 
 
-def expect_many_small_calls(expected: bool = True) -> None:
-    """Decide for this process whether small tensors go through kernels from the first one on, or only after many."""
-    global _small_calls
-    _small_calls = SMALL_CALLS if expected else 0
+def set_small_kernels(decision: bool | None) -> None:
+    """Decide whether tensors of fewer than ``MINIMUM_ELEMENTS`` elements go through kernels in this process.
+
+    Args:
+        decision: From the first call on, or never; None leaves it to the count of calls, which begins again.
+    """
+    global _small_kernels, _small_calls
+    _small_kernels, _small_calls = decision, 0
 
 
 def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False) -> Tensor:
@@ -131,7 +136,11 @@ def _is_eager(x: Tensor) -> bool:
 def _worth_a_kernel(x: Tensor) -> bool:
     global _small_calls
     numel = x.numel()
-    if numel >= MINIMUM_ELEMENTS or (_small_calls >= SMALL_CALLS and numel):
+    if numel >= MINIMUM_ELEMENTS or not numel:
+        return numel > 0
+    if _small_kernels is not None:
+        return _small_kernels
+    if _small_calls >= SMALL_CALLS:
         return True
     _small_calls += 1
     return False

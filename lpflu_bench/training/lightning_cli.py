@@ -24,6 +24,7 @@ from lpflu_bench.callbacks.blend import Blend
 from lpflu_bench.callbacks.checkpoint import LAST, AtomicCheckpointIO, last_checkpoint
 from lpflu_bench.callbacks.diagnostics import Diagnostics
 from lpflu_bench.callbacks.finite_loss import FiniteLoss, LossNotFiniteError
+from lpflu_bench.callbacks.kernel_choice import KernelChoice
 from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.callbacks.record import RunRecord, readable_record
 from lpflu_bench.callbacks.slope_ema import SlopeEMA
@@ -221,7 +222,7 @@ class BenchCLI(HookedCLI):
         folder = self.run_dir / _free_name(self.run_dir, command)
         config = self._plain_config()
         self.record = RunRecord(self.run_dir, task=config["task"], config=config)
-        callbacks: list[Callback] = [StepSeed(), SlopeEMA()]
+        callbacks: list[Callback] = [StepSeed(), KernelChoice(), SlopeEMA()]
         weight_ema = self.built("weight_ema")
         if weight_ema.decay is not None:
             callbacks.append(weight_ema)  # after SlopeEMA: it copies the slopes' averages

@@ -8,3 +8,4 @@ from lpflu_bench.activations import fused
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch):
     monkeypatch.setattr(fused, "_small_calls", 0)
+    monkeypatch.setattr(fused, "_small_kernels", None)

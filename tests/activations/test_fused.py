@@ -218,12 +218,15 @@ def test_small_tensors_compile_nothing_until_there_were_many(monkeypatch):
     assert [used(functional.pflu) for _ in range(5)] == [False, False, False, True, True]
 
 
-def test_a_run_that_expects_many_small_calls_has_kernels_from_the_first(monkeypatch):
+def test_the_decision_about_small_tensors_holds_whatever_the_count(monkeypatch):
     monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1 << 18)
-    fused.expect_many_small_calls()
+    monkeypatch.setattr(fused, "SMALL_CALLS", 2)
+    fused.set_small_kernels(True)
     assert used(functional.pflu)
-    fused.expect_many_small_calls(False)
-    assert not used(functional.pflu)
+    fused.set_small_kernels(False)
+    assert [used(functional.pflu) for _ in range(4)] == [False] * 4
+    fused.set_small_kernels(None)
+    assert [used(functional.pflu) for _ in range(4)] == [False, False, True, True]
 
 
 def uncompiled(monkeypatch, compile_directly):

@@ -82,6 +82,10 @@ class _CIFAR(SmallImages):
         """Return the test set under ``test_corruption``, from DIR/CIFAR-10-C or DIR/CIFAR-100-C if that says official."""
         if self.test_corruption is None or not self.test_corruption.official:
             return super().corrupted_test_set()
+        if self.test_fraction is not None:
+            raise UserError(
+                "data.test_corruption.official: those arrays hold the test images alone; leave out data.test_fraction"
+            )
         folder = self.root_folder() / self.corrupted_folder
         assert isinstance(self.test_set, ImageArray)
         return OfficialArrays(folder, self.test_corruption, self.test_set.targets)

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lpflu_bench.data.augment import JitterStrength, Noise, flip_horizontally, jitter_colors, to_float
+from lpflu_bench.data.augment import (
+    JitterStrength,
+    Noise,
+    flip_horizontally,
+    jitter_colors,
+    pad_and_crop,
+    to_float,
+)
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.corruptions import Corruption
 from lpflu_bench.data.embedded import EMBEDDED
@@ -34,6 +41,30 @@ class LabelledImages:
     def subset(self, indices: Tensor) -> "LabelledImages":
         """Return a copy of some of them."""
         return LabelledImages(self.images[indices], self.targets[indices])
+
+    def followed_by(self, others: "LabelledImages") -> "LabelledImages":
+        """Return these and others in one."""
+        return LabelledImages(torch.cat([self.images, others.images]), torch.cat([self.targets, others.targets]))
+
+    def split_by_class(self, share: float, key: str) -> tuple["LabelledImages", "LabelledImages"]:
+        """Return what is kept and a share of each class that is held out: the same images for every run's seed.
+
+        Args:
+            share: in (0, 1).
+            key: the setting that asks for it; each has its own images.
+
+        Raises:
+            UserError: nothing would be held out, or nothing kept.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(0, key))
+        order = torch.randperm(len(self), generator=generator)
+        held_out = torch.zeros(len(self), dtype=torch.bool)
+        for label in torch.unique(self.targets).tolist():
+            members = order[self.targets[order] == label]
+            held_out[members[: round(share * len(members))]] = True
+        if not held_out.any() or held_out.all():
+            raise UserError(f"data.{key} {share} leaves no image to {'train on' if held_out.all() else 'hold out'}")
+        return self.subset(~held_out), self.subset(held_out)
 
 
 @dataclass(frozen=True)
@@ -76,14 +107,16 @@ class SmallImages(BenchDataModule):
         test_batch_size: Images in a batch of validation, test and prediction on each device; as ``batch_size`` if null.
         num_workers: Processes that gather batches; 0 is fastest, a batch is one indexed copy.
         seed: Seed of order and augmentation; the run's if null.
-        augmentation: Of training images: ``jitter_flip`` (the paper's: colour jitter and horizontal flip), ``flip`` or
-            ``none``.
+        augmentation: Of training images: ``jitter_flip`` (the paper's: colour jitter and horizontal flip), ``crop_flip``
+            (the usual one for CIFAR: a crop after padding by 4 black pixels, and horizontal flip), ``flip`` or ``none``.
         jitter: Strengths of the colour jitter.
         train_noise: Noise on training images, anew each time, after the other augmentation (the paper's Table 3).
         test_noise: Noise on test and validation images. It is drawn once, the same for every run, so that all
             networks see one noisy test set whatever their batch size and number of devices.
         val_fraction: Share of each class's training images, in [0, 1), that is held out for validation: the same ones for
             every seed. 0: validation on the test set, as the paper's Fig. 9; nothing is selected by it.
+        test_fraction: Share of each class's training images, in (0, 1), that is tested on instead, after the test images:
+            the same ones for every seed. A larger test set tells functions apart that few test images cannot; null: none.
         on_device: Keep the images on the training device: the fastest for a GPU with memory to spare.
         test_corruption: What corrupts the images of test and prediction, the same for every run.
     """
@@ -100,16 +133,19 @@ class SmallImages(BenchDataModule):
         test_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int | None = None,
-        augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
+        augmentation: Literal["jitter_flip", "crop_flip", "flip", "none"] = "jitter_flip",
         jitter: JitterStrength = _DEFAULT_JITTER,
         train_noise: Noise | None = None,
         test_noise: Noise | None = None,
         val_fraction: float = 0.0,
+        test_fraction: float | None = None,
         on_device: bool = False,
         test_corruption: Corruption | None = None,
     ) -> None:
         super().__init__(root, batch_size, test_batch_size, num_workers, seed, test_corruption)
         check_range("data.val_fraction", val_fraction, at_least=0, below=1)
+        if test_fraction is not None:
+            check_range("data.test_fraction", test_fraction, above=0, below=1)
         if on_device and num_workers:
             raise UserError(
                 f"data.on_device needs data.num_workers 0, not {num_workers}: no process has to load anything"
@@ -119,6 +155,7 @@ class SmallImages(BenchDataModule):
         self.train_noise = train_noise
         self.test_noise = test_noise
         self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
         self.on_device = on_device
 
     @abstractmethod
@@ -139,11 +176,13 @@ class SmallImages(BenchDataModule):
         splits = self.read_embedded() if self.root == EMBEDDED else self.read()
         self.class_names = splits.class_names
         train, test = splits.train, splits.test
+        if self.test_fraction is not None:
+            train, held_out = train.split_by_class(self.test_fraction, "test_fraction")
+            test = test.followed_by(held_out)
         validation = test
-        self.mean, self.std = channel_statistics(train.images)
         if self.val_fraction:
-            kept, held_out = split_by_class(train.targets, self.val_fraction)
-            train, validation = train.subset(kept), train.subset(held_out)
+            train, validation = train.split_by_class(self.val_fraction, "val_fraction")
+        self.mean, self.std = channel_statistics(train.images)
         if self.test_noise is not None:
             noisy_test = with_noise(test, self.test_noise, "test_noise")
             validation = noisy_test if validation is test else with_noise(validation, self.test_noise, "val_noise")
@@ -163,6 +202,8 @@ class SmallImages(BenchDataModule):
         images, targets = batch
         if self.augmentation != "none":
             images, _ = flip_horizontally(images)
+        if self.augmentation == "crop_flip":
+            images = pad_and_crop(images)
         images = to_float(images)
         if self.augmentation == "jitter_flip" and images.shape[1] == 3:
             images = jitter_colors(images, self.jitter)
@@ -203,22 +244,6 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     # A channel without any spread (an all-black channel) would divide by 0.
     std = (squares / count - mean.square()).clamp_min(1e-6).sqrt()
     return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
-
-
-def split_by_class(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Return the indices that are kept and those held out: a share of each class, the same for every run's seed.
-
-    Raises:
-        UserError: The share leaves nothing to hold out or nothing to train on.
-    """
-    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(derive_seed(0, "val_fraction")))
-    chosen = torch.zeros(len(targets), dtype=torch.bool)
-    for label in torch.unique(targets).tolist():
-        members = order[targets[order] == label]
-        chosen[members[: round(share * len(members))]] = True
-    if not chosen.any() or chosen.all():
-        raise UserError(f"data.val_fraction {share} leaves no image to {'train on' if chosen.all() else 'validate on'}")
-    return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
 
 
 def with_noise(data: LabelledImages, noise: Noise, key: str) -> LabelledImages:

@@ -3,7 +3,7 @@
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.classification import ClassificationModule
 from lpflu_bench.modules.detection import DetectionModule
-from lpflu_bench.modules.schedule import EpochSchedule, WarmupDecayHold
+from lpflu_bench.modules.schedule import EpochSchedule, OneCycle, WarmupCosine, WarmupDecayHold
 from lpflu_bench.modules.segmentation import SegmentationModule
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "ClassificationModule",
     "DetectionModule",
     "EpochSchedule",
+    "OneCycle",
     "SegmentationModule",
+    "WarmupCosine",
     "WarmupDecayHold",
 ]

@@ -226,12 +226,17 @@ class BenchModule(LightningModule, ABC):
                 return {"optimizer": optimizer, "lr_scheduler": plateau}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _by_epoch(self, optimizer: Optimizer, schedule: Callable[[float], float]) -> LambdaLR:
+    def _by_epoch(self, optimizer: Optimizer, schedule: EpochSchedule) -> LambdaLR:
         trainer = self.trainer
         # So that the number of batches is known. `estimated_stepping_batches` skips this when max_steps alone is given.
         trainer.fit_loop.setup_data()
         steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch))
+        lengths = [
+            trainer.max_epochs or -1,
+            trainer.max_steps / steps_per_epoch,
+        ]  # either may be unlimited, which is -1
+        max_epochs = min((length for length in lengths if length > 0), default=math.inf)
+        return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch, max_epochs))
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Split off what gets no weight decay: the parameters of activations (a slope is no weight) and of norms."""

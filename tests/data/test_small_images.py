@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lpflu_bench.data import CIFAR100, Noise, Shapes
+from lpflu_bench.data.augment import pad_and_crop
 from lpflu_bench.data.small_images import ImageSplits, LabelledImages, SmallImages, channel_statistics, check_labels
 from lpflu_bench.errors import UserError
 
@@ -83,6 +85,33 @@ def test_augmentation_setting(augmentation):
     }[augmentation]
 
 
+def test_crop_flip_shifts_each_image_by_up_to_four_pixels():
+    """With a value of its own in each pixel, a shift can be read off."""
+    count, size = 64, 12
+    images = torch.arange(1, size * size + 1, dtype=torch.uint8).view(1, 1, size, size).repeat(count, 3, 1, 1)
+    shifts = set()
+    for image, before in zip(pad_and_crop(images), images, strict=True):
+        row, column = divmod(int(image[0, 4, 4]) - 1, size)
+        dy, dx = row - 4, column - 4
+        shifts.add((dy, dx))
+        padded = F.pad(before, [4] * 4)
+        assert torch.equal(image, padded[:, 4 + dy : 4 + dy + size, 4 + dx : 4 + dx + size])
+    assert all(-4 <= shift <= 4 for pair in shifts for shift in pair)
+    assert len(shifts) > 30
+    assert {dy for dy, _ in shifts} == {dx for _, dx in shifts} == set(range(-4, 5))
+
+
+def test_crop_flip_crops_and_mirrors():
+    data = ready(augmentation="crop_flip")
+    images = torch.arange(1, 37, dtype=torch.uint8).view(1, 1, 6, 6).repeat(64, 3, 1, 1)
+    changed, _ = data.augment_batch((images, torch.zeros(64)))
+    rightwards = changed[:, 0, 2, 3] > changed[:, 0, 2, 2]
+    leftwards = changed[:, 0, 2, 3] < changed[:, 0, 2, 2]
+    assert rightwards.sum() > 8
+    assert leftwards.sum() > 8
+    assert (changed == 0).any()  # the border
+
+
 @pytest.mark.parametrize("augmentation", ["none", "jitter_flip"])
 def test_grey_images_become_three_equal_channels(augmentation):
     data = ready(Grey, augmentation=augmentation)
@@ -128,9 +157,38 @@ def test_hold_out_is_a_share_of_each_class_and_the_same_for_every_seed():
     assert not rows & {tuple(image.flatten().tolist()) for image in data.val_set.images}
 
 
+def test_a_share_of_the_training_images_is_tested_on_after_the_test_images():
+    torch.manual_seed(3)
+    whole = ready()
+    parts = []
+    for seed in (0, 1):
+        torch.manual_seed(3)
+        data = ready(test_fraction=0.5, seed=seed)
+        assert (data.train_size, data.test_size) == (15, 9 + 15)
+        assert data.val_set is data.test_set
+        assert torch.equal(data.test_set.images[:9], whole.test_set.images)
+        assert torch.bincount(data.test_set.targets[9:]).tolist() == [5, 5, 5]
+        parts.append(data)
+    assert torch.equal(parts[0].test_set.images, parts[1].test_set.images)  # paired over the seeds
+    rows = [tuple(i.flatten().tolist()) for i in torch.cat([data.train_set.images, data.test_set.images[9:]])]
+    assert sorted(rows) == sorted(tuple(image.flatten().tolist()) for image in whole.train_set.images)
+    torch.testing.assert_close(data.mean, channel_statistics(data.train_set.images)[0])  # of what is trained on
+
+
+def test_validation_and_test_images_are_held_out_apart():
+    data = ready(test_fraction=0.5, val_fraction=0.4)
+    assert (data.train_size, len(data.val_set), data.test_size) == (9, 6, 24)
+    parts = [data.train_set.images, data.val_set.images, data.test_set.images]
+    assert len({tuple(image.flatten().tolist()) for image in torch.cat(parts)}) == 39
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"val_fraction": 1.0}, "val_fraction"), ({"on_device": True, "num_workers": 2}, "on_device")],
+    [
+        ({"val_fraction": 1.0}, "val_fraction"),
+        ({"test_fraction": 0.0}, "test_fraction"),
+        ({"on_device": True, "num_workers": 2}, "on_device"),
+    ],
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(UserError, match=message):
@@ -138,7 +196,7 @@ def test_settings_out_of_range(settings, message):
 
 
 def test_hold_out_too_small_to_hold_anything():
-    with pytest.raises(UserError, match="no image to validate on"):
+    with pytest.raises(UserError, match=r"val_fraction 0\.01 leaves no image to hold out"):
         ready(val_fraction=0.01)
 
 

@@ -7,13 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lpflu_bench.activations.blend import blend as blend
     from lpflu_bench.activations.leaky import LPFLU as LPFLU
     from lpflu_bench.activations.leaky import Leaky as Leaky
     from lpflu_bench.activations.leaky import advance_slopes as advance_slopes
+    from lpflu_bench.activations.nonlinearities import register_nonlinearity as register_nonlinearity
     from lpflu_bench.activations.registry import create_activation as create_activation
     from lpflu_bench.activations.registry import list_activations as list_activations
     from lpflu_bench.activations.registry import register_activation as register_activation
     from lpflu_bench.activations.replace import replace_activations as replace_activations
+    from lpflu_bench.activations.replace import verify_swap as verify_swap
     from lpflu_bench.activations.timm import register_with_timm as register_with_timm
     from lpflu_bench.callbacks.slope_ema import SlopeEMA as SlopeEMA
 
@@ -24,11 +27,14 @@ _LAZY_EXPORTS = {
     "Leaky": "activations.leaky",
     "SlopeEMA": "callbacks.slope_ema",
     "advance_slopes": "activations.leaky",
+    "blend": "activations.blend",
     "create_activation": "activations.registry",
     "list_activations": "activations.registry",
     "register_activation": "activations.registry",
+    "register_nonlinearity": "activations.nonlinearities",
     "register_with_timm": "activations.timm",
     "replace_activations": "activations.replace",
+    "verify_swap": "activations.replace",
 }
 
 __all__ = [*sorted(_LAZY_EXPORTS), "__version__"]

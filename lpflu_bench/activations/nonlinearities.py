@@ -43,6 +43,19 @@ def register_nonlinearity(module_class: _T, kind: Kind = "main") -> _T:
 
     Raises:
         TypeError: Not an ``nn.Module`` class.
+
+    >>> from lpflu_bench import register_nonlinearity, replace_activations
+    >>> @register_nonlinearity
+    ... class Maxout(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.other = nn.Linear(3, 3)
+    ...
+    ...     def forward(self, x):
+    ...         return torch.maximum(x, self.other(x))
+    >>> network = nn.Sequential(nn.Linear(3, 3), Maxout(), nn.Linear(3, 3))
+    >>> [(place.path, place.old) for place in replace_activations(network, "lpflu").placements]
+    [('1', 'Maxout')]
     """
     if not (isinstance(module_class, type) and issubclass(module_class, nn.Module)):
         raise TypeError(f"register_nonlinearity takes an nn.Module class, got {module_class!r}")

@@ -1,14 +1,12 @@
 """From a trained network's own activation functions to the new one, little by little."""
 
-from functools import partial
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lpflu_bench.activations.swap.report import PlacementReport
+from lpflu_bench.activations.blend import blend
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
 
@@ -60,24 +58,3 @@ class Blend(Callback):
     def _end(self) -> None:
         while self._handles:
             self._handles.pop().remove()
-
-
-def blend(network: nn.Module, report: PlacementReport, share: Tensor) -> list[RemovableHandle]:
-    """Let every place compute (1 - share) old(x) + share new(x) until the handles are removed.
-
-    Args:
-        network: a network after :func:`~lpflu_bench.replace_activations`.
-        report: what that returned.
-        share: a 0-d tensor on the network's device; change it in place.
-
-    Returns:
-        A handle for each place.
-    """
-    return [
-        network.get_submodule(path).register_forward_hook(partial(_mix, old.to(share.device), share))
-        for path, old in report.originals.items()
-    ]
-
-
-def _mix(old: nn.Module, share: Tensor, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-    return torch.lerp(old(args[0]).to(output.dtype), output, share.to(output.dtype))

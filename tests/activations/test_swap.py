@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lpflu_bench.activations.nonlinearities import register_nonlinearity
-from lpflu_bench.activations.replace import replace_activations
+from lpflu_bench.activations.replace import replace_activations, verify_swap
 from lpflu_bench.errors import UserError
 
 
@@ -64,6 +64,14 @@ def test_the_same_functions_put_in_give_the_same_numbers():
     for place in report.placements:
         network.set_submodule(place.path, originals[place.old]())
     assert torch.equal(network(x), expected)
+
+
+def test_the_proof_leaves_the_original_functions_names():
+    network = network_of(Block())
+    assert verify_swap(network) == 7
+    report = replace_activations(network, "lpflu")
+    assert [p.path for p in report.placements] == NAMES
+    assert [p.old for p in report.placements] == ["gelu", "ReLU", "ReLU", "silu", "silu", "silu", "relu"]
 
 
 def test_a_swapped_network_is_an_ordinary_module():

@@ -3,7 +3,8 @@ import torch
 from pytorch_lightning import Callback
 from tiny import TinyData, TinyModule, quiet_trainer
 
-from lpflu_bench.callbacks.blend import Blend, blend
+from lpflu_bench.activations.blend import blend
+from lpflu_bench.callbacks.blend import Blend
 from lpflu_bench.errors import UserError
 
 

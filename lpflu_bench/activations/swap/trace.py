@@ -192,7 +192,7 @@ class _Tracer:
                     return  # a helper of a known function that does more: the call inside is the place
                 known = inside[0].kind
         self.calls[run.calls :] = [
-            Call(known, type(module).__name__, run.path, module, run.site, run.start, self._now, run.inputs,
+            Call(known, name_of(module), run.path, module, run.site, run.start, self._now, run.inputs,
                  self.recorder.sources(output), storage(_given(args, kwargs)), storage(output))
         ]  # fmt: skip
 
@@ -273,6 +273,11 @@ class _Tracer:
                 yield node.owner, f"{formula} is written out in its forward"
 
 
+def name_of(module: nn.Module) -> str:
+    """Return a module's class, or the name of the function that it stands for."""
+    return module.name if isinstance(module, _OutOfPlace) else type(module).__name__
+
+
 def _given(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()))
 
@@ -326,7 +331,7 @@ class _OutOfPlace(nn.Module):
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         super().__init__()
-        name = function.__name__.rstrip("_")
+        self.name = name = function.__name__.rstrip("_")
         homes = (torch.nn.functional, torch)
         self.function = next((getattr(home, name) for home in homes if hasattr(home, name)), function)
         names = self.function.__code__.co_varnames if hasattr(self.function, "__code__") else ()

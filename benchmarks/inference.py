@@ -25,6 +25,7 @@ from lpflu_bench.inference.comparison import compare
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.inference.sequential import last_looks, look_levels, stop
 from lpflu_bench.inference.simulation import SCENARIOS, draw, judged, scenario
+from lpflu_bench.reports.drawing import colours
 
 LEVEL = 0.05
 COMPARISONS = (1, 2, 3, 5, 10)
@@ -191,9 +192,10 @@ def draw_error(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, m in zip(panels, (2, 5, 10), strict=True):
-        for name in dict.fromkeys(row["noise"] for row in rows):
-            mine = [row for row in rows if row["noise"] == name and row["comparisons"] == m]
-            axes.plot([row["seeds"] for row in mine], [float(row["percent"]) for row in mine], marker=".", label=name)
+        for name, colour in colours(list(dict.fromkeys(row["noise"] for row in rows))).items():
+            mine = [row for row in rows if row["noise"] == name and int(row["comparisons"]) == m]
+            seeds, shares = [int(row["seeds"]) for row in mine], [float(row["percent"]) for row in mine]
+            axes.plot(seeds, shares, color=colour, marker=".", linewidth=1.2, label=name)
         axes.axhline(100 * LEVEL, color="black", linewidth=0.8, linestyle="--")
         axes.set(title=f"{m} comparisons", xlabel="seeds", ylim=(0, 6))
     panels[0].set_ylabel("studies with any false claim, %")

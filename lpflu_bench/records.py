@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
+import orjson
+
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 
@@ -136,12 +138,14 @@ class Record(TypedDict):
     """What ``lpflu-bench deploy`` measured."""
 
 
+LAYERS = frozenset({"layers", "kept_layers"})
+"""What a record lists layer by layer, in ``placement`` and ``diagnostics``."""
 _REQUIRED = Record.__required_keys__
-_HEAD = re.compile(r'\{\n "schema": (\d+),\n "hash": "([0-9a-f]{32})",\n')
+_HEAD = re.compile(rb'\{\n "schema": (\d+),\n "hash": "([0-9a-f]{32})",\n')
 
 
-def _digest(body: str) -> str:
-    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def write_record(record: Record, path: Path) -> None:
@@ -152,46 +156,68 @@ def write_record(record: Record, path: Path) -> None:
     """
     body = json.dumps(record, indent=1, default=str).removeprefix("{\n") + "\n"
     try:
-        write_text_atomically(path, f'{{\n "schema": {SCHEMA},\n "hash": "{_digest(body)}",\n{body}')
+        write_text_atomically(path, f'{{\n "schema": {SCHEMA},\n "hash": "{_digest(body.encode())}",\n{body}')
     except OSError as error:
         raise UserError(
             f"cannot write the record {path}: {error.strerror}; earlier records are intact, make room and run again"
         ) from error
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path, *, brief: bool = False) -> Record:
     """Read one record and check that it is what was written.
+
+    Args:
+        path: the file.
+        brief: leave out what is long: of the curve all but the last epoch, and whatever is listed layer by layer.
 
     Raises:
         UserError: not there, not a record of this suite and version, or changed since it was written.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = _content(path)
     except OSError as error:
         raise UserError(f"cannot read the record {path}: {error.strerror}") from error
+    try:
+        record = _parsed(content)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a record: not UTF-8; delete it or re-run that run") from error
-    try:
-        record = json.loads(text)
     except ValueError as error:
         raise UserError(f"{path} is not a record: invalid JSON ({error}); delete it or re-run that run") from error
     if not isinstance(record, dict) or "schema" not in record:
         raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'; delete it or re-run that run")
     if record["schema"] != SCHEMA:
         raise UserError(f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}; re-run it")
-    head = _HEAD.match(text)
-    if head is None or head[2] != _digest(text[head.end() :]) or not record.keys() >= _REQUIRED:
+    head = _HEAD.match(content)
+    if head is None or head[2].decode() != _digest(content[head.end() :]) or not record.keys() >= _REQUIRED:
         raise UserError(
             f"{path} was changed after it was written: its hash is not that of its content; re-run that run"
         )
     del record["schema"], record["hash"]
+    if brief:
+        trained = record["trained"]
+        trained["curve"] = trained["curve"][-1:]
+        for listed in (trained["placement"], trained["diagnostics"] or {}):
+            for key in LAYERS & listed.keys():
+                del listed[key]
     return cast(Record, record)
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's bytes with the line ends it was written with: a checkout on Windows may have others."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:  # also for NaN, which the curve of a diverged run has
+        return json.loads(content.decode())
 
 
 def record_hash(path: Path) -> str:
     """Return the hash of the content of a record that :func:`read_record` accepts: equal for copies alone."""
-    head = _HEAD.match(path.read_text(encoding="utf-8"))
-    return head[2] if head else ""
+    head = _HEAD.match(_content(path))
+    return head[2].decode() if head else ""
 
 
 def find_records(path: Path) -> Iterator[Path]:

@@ -55,14 +55,19 @@ class Store:
         """Return where a cell's record is."""
         return self._records / f"{cell}.json"
 
-    def record(self, cell: str) -> Record | None:
-        """Return a cell's record; None if there is none, or (noted in :attr:`set_aside`) none that can be used."""
+    def record(self, cell: str, *, brief: bool = False) -> Record | None:
+        """Return a cell's record; None if there is none, or (noted in :attr:`set_aside`) none that can be used.
+
+        Args:
+            cell: its hash.
+            brief: without what is long (:func:`~lpflu_bench.records.read_record`).
+        """
         self.set_aside.pop(cell, None)
         path = self.record_path(cell)
         if not path.exists():
             return None
         try:
-            record = read_record(path)
+            record = read_record(path, brief=brief)
         except UserError as error:
             self.set_aside[cell] = str(error)
             return None
@@ -72,12 +77,12 @@ class Store:
         return record
 
     def records(self) -> dict[str, Record]:
-        """Return every record of the store that can be used, by its cell."""
+        """Return every record of the store that can be used, by its cell, each without what is long."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name))
         except FileNotFoundError:
             return {}
-        found = {cell: self.record(cell) for cell in (name.removesuffix(".json") for name in names)}
+        found = {cell: self.record(cell, brief=True) for cell in (name.removesuffix(".json") for name in names)}
         return {cell: record for cell, record in found.items() if record is not None}
 
     def summaries(self) -> dict[str, Record]:
@@ -101,8 +106,8 @@ class Store:
             if cell in known and known[cell][0] == stamp:
                 found[cell] = known[cell]
                 continue
-            if (record := self.record(cell)) is not None:
-                found[cell] = [stamp, {**record, "trained": {"curve": record["trained"]["curve"][-1:]}}]
+            if (record := self.record(cell, brief=True)) is not None:
+                found[cell] = [stamp, {**record, "trained": {"curve": record["trained"]["curve"]}}]
         if found != known:
             with contextlib.suppress(OSError):  # a read-only or full disk can still be looked at
                 write_text_atomically(index, json.dumps(found))

@@ -14,8 +14,8 @@ _OWN_FREEDOM = 1.25
 """What bounds an interval by the function's own noise: its paired t at half the level, and Dunnett's value with fewer
 degrees of freedom than the shared variance has. With the whole level and all degrees two functions ten times as noisy
 as the rest make 7.7 % false claims instead of 5 at three seeds, 6.3 at five, and 8.2 where the rest has more seeds; with
-these none exceeds the level (results/inference/error.csv, unbalanced.csv). The price at five seeds, five comparisons and a difference
-of 3 sd: power 84 -> 78 %."""
+these none exceeds the level (error.csv and unbalanced.csv in results/inference). The price at five seeds, five
+comparisons and a difference of 3 sd: power 84 -> 78 %."""
 
 
 def dunnett_probability(value: float, comparisons: int, df: float) -> float:

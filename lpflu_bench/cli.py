@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
@@ -31,14 +32,26 @@ COMMANDS = {
     "data": "check that a data set is complete, and say how to get it",
 }
 _LIGHTNING = ("fit", "validate", "test", "predict")
+_PRINT_COMPLETION = "--print-completion"
 _DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+class _Wrapped(argparse.RawDescriptionHelpFormatter):
+    """Wraps the paragraphs of a description to the terminal, and leaves examples and lists as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            paragraph if re.search(r"^( |lpflu-bench)", paragraph, re.MULTILINE) else textwrap.fill(paragraph, width)
+            for paragraph in paragraphs
+        )
 
 
 class CommandParser(argparse.ArgumentParser):
     """A parser that takes whole option names alone, and says what it refuses in one line."""
 
     def __init__(self, **settings: object) -> None:
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", _Wrapped)
         super().__init__(**settings, allow_abbrev=False)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
@@ -66,7 +79,10 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
                 yield from _options(inner)
 
 
-def _parser() -> CommandParser:
+def _parser(*, complete: bool = False) -> CommandParser:
+    """Return the parser of the command's own options, and of every command's if ``complete``."""
+    import shtab
+
     parser = CommandParser(
         prog="lpflu-bench",
         description="Does an activation function help, and what does it cost? "
@@ -74,10 +90,25 @@ def _parser() -> CommandParser:
         epilog="`lpflu-bench COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"lpflu-bench {__version__}")
+    shtab.add_argument_to(parser, _PRINT_COMPLETION, help="print the completion script of this shell")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        commands.add_parser(name, help=summary, add_help=False)
+        command = commands.add_parser(name, help=summary, description=summary, add_help=complete)
+        if complete:
+            _describe(command, name)
     return parser
+
+
+def _describe(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add a command's description and arguments to its parser."""
+    if name in _LIGHTNING:
+        from lpflu_bench.commands import run_options
+
+        run_options.add_arguments(parser, name)
+    else:
+        command = importlib.import_module(f"lpflu_bench.commands.{name}")
+        parser.description = command.__doc__
+        command.add_arguments(parser)
 
 
 def _run(arguments: list[str]) -> int:
@@ -86,15 +117,16 @@ def _run(arguments: list[str]) -> int:
         return 2
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        _parser().parse_args(arguments)  # prints help or version and exits, or refuses
-    if name in _LIGHTNING:
+        # prints help, version or completion and exits, or refuses
+        _parser(complete=name.startswith(_PRINT_COMPLETION)).parse_args(arguments)
+    if name in _LIGHTNING and rest not in (["--help"], ["-h"]):
         from lpflu_bench.training import lightning_cli
 
-        return lightning_cli.run(arguments)
-    command = importlib.import_module(f"lpflu_bench.commands.{name}")
-    parser = CommandParser(prog=f"lpflu-bench {name}", description=command.__doc__ or COMMANDS[name])
-    command.add_arguments(parser)
-    return int(command.run(parser.parse_args(rest)))
+        return lightning_cli.run([name, "--help"] if rest == ["--help", "all"] else arguments)
+    parser = CommandParser(prog=f"lpflu-bench {name}", description=COMMANDS[name])
+    _describe(parser, name)
+    args = parser.parse_args(rest)
+    return int(importlib.import_module(f"lpflu_bench.commands.{name}").run(args))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -234,7 +234,7 @@ def test_data_missing_says_where_it_was_looked_for(tmp_path, capsys):
     "command",
     [
         "--help",
-        *(f"{name} --help" for name in COMMANDS if name not in ("fit", "validate", "test", "predict")),
+        *(f"{name} --help" for name in COMMANDS),
         "activations",
     ],
 )

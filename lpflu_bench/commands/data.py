@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check",
         help="is everything there, readable and in order?",
         description=f"{__doc__}\n\nKIND is {', '.join(KINDS)}; or give --config or --data.",
-        usage="lpflu-bench data check [KIND] [--config FILE] [--out DIR] [--data CLASS] [--data.root DIR] [--data.OPTION ...]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="lpflu-bench data check [KIND] [--data.root DIR] [--config FILE]\n"
+        "       [--data CLASS] [--data.OPTION ...] [--out DIR]",
         allow_abbrev=False,
     )
     check.add_argument(

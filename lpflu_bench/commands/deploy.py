@@ -1,7 +1,7 @@
 """Export trained runs, and measure what is left of them: scores, size and latency after ONNX and INT8.
 
-lpflu-bench deploy runs/cifar100/lpflu-seed0                   # one run
-lpflu-bench deploy runs/quick-cifar100 --csv deployed.csv      # every run below a folder, one table
+lpflu-bench deploy runs/cifar100/lpflu-seed0   # one run
+lpflu-bench deploy runs/quick-cifar100         # every run below a folder
 
 Each run's network is exported by torch.export and by torch.onnx (dynamo, any batch size) into RUN/exported/, and quantised to
 INT8 by ONNX Runtime (static, calibrated on training images). Each form is scored on the whole test set and timed on the CPU

@@ -3,10 +3,10 @@
 Without options it is the paper's Table 7: its six functions on an input of 32 x 1024 x 56 x 56. For a table that is to be
 kept, leave the machine idle otherwise.
 
-  lpflu-bench speed                                            the paper's table
-  lpflu-bench speed --functions all --csv results/speed/cpu.csv --plot results/speed/cpu.png
-  lpflu-bench speed --functions lpflu silu --shape 16 256 56 56 --dtypes float32 bfloat16
-  lpflu-bench speed --network regnet_y_800mf                   images a second and memory of training steps
+  lpflu-bench speed                                   # the paper's table
+  lpflu-bench speed --functions all --csv cpu.csv --plot cpu.png
+  lpflu-bench speed --functions lpflu silu --shape 16 256 56 56
+  lpflu-bench speed --network regnet_y_800mf          # training steps
 """
 
 import argparse

@@ -1,13 +1,11 @@
 """Run, watch and report a study: a grid of runs from one file.
 
-lpflu-bench study plan   table1                        # what it is made of; validates every cell
-lpflu-bench study run    table1 --data.root DIR        # run what is not finished; re-run the same command to resume
-lpflu-bench study status table1                        # done, running, failed (why), pending, time left
-lpflu-bench study report table1                        # CSV, Markdown, LaTeX, figures, verdicts in results/table1/
-lpflu-bench study rerun  table1 CELL                   # once more from scratch; what it left is put aside
-lpflu-bench study merge  table1 FOLDER ...             # take over other machines' records; conflicts are named
-lpflu-bench study verify table1                        # check every record
-lpflu-bench study clean  table1                        # list leftovers; --delete deletes them
+lpflu-bench study plan   table1                   # what it is made of
+lpflu-bench study run    table1 --data.root DIR   # again to resume
+lpflu-bench study status table1
+lpflu-bench study report table1                   # into results/table1/
+lpflu-bench study rerun  table1 CELL              # from scratch
+lpflu-bench study merge  table1 FOLDER ...        # other machines' records
 """
 
 import argparse

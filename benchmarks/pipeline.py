@@ -22,12 +22,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from lpflu_bench.data.augment import flip_horizontally, to_float
-from lpflu_bench.data.small_images import ImageSplits, LabelledImages, SmallImages
+from lpflu_bench.data.classification import ClassificationData, ImageSplits
+from lpflu_bench.data.labelled_images import ImageArray
 
 BATCH = 128
 
 
-class RandomImages(SmallImages):
+class RandomImages(ClassificationData):
     """As many images as asked for, of CIFAR's shape."""
 
     count = 20_000
@@ -38,7 +39,7 @@ class RandomImages(SmallImages):
         # Smooth images, as photographs are: their hues and contrasts take the usual branches.
         coarse = torch.rand(self.count, 3, 8, 8, generator=generator)
         images = torch.nn.functional.interpolate(coarse, size=32, mode="bilinear").mul_(255).byte()
-        data = LabelledImages(images, torch.arange(self.count) % 100)
+        data = ImageArray(images, torch.arange(self.count) % 100)
         return ImageSplits(data, data.subset(torch.arange(100)), [str(label) for label in range(100)])
 
 

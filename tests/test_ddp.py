@@ -8,7 +8,7 @@ from two_ranks import on_two_ranks
 
 from lpflu_bench.callbacks import SlopeEMA
 from lpflu_bench.data import Shapes
-from lpflu_bench.data.small_images import ImageSplits
+from lpflu_bench.data.classification import ImageSplits
 
 TEST_IMAGES = 37  # odd: one rank has one more
 

@@ -15,6 +15,10 @@ USED = {
         "_set_seed",
     ),
     ("pytorch_lightning.callbacks", "WeightAveraging", "callbacks/weight_ema.py"): ("_swap_models",),
+    ("torchvision.transforms.v2", "RandAugment", "data/classification_augment.py"): (
+        "_AUGMENTATION_SPACE",
+        "_apply_image_or_video_transform",
+    ),
     ("torchmetrics.detection", "MeanAveragePrecision", "modules/box_map.py"): ("_sync_dist",),
     ("torch.nn.modules.batchnorm", "", "modules/base.py, networks/initializers.py"): ("_NormBase",),
     ("torch.nn.modules.conv", "", "networks/initializers.py, networks/strides.py"): ("_ConvNd",),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lpflu_bench.errors import UserError
@@ -99,23 +98,6 @@ def flip_horizontally(images: Tensor, probability: float = 0.5) -> tuple[Tensor,
     # Whole images are copied, which on a CPU is several times as fast as torch.where's choice for each value.
     both = torch.cat([images, images.flip(-1)])
     return both.index_select(0, torch.arange(count, device=images.device) + count * flipped), flipped
-
-
-def pad_and_crop(images: Tensor, padding: int = 4) -> Tensor:
-    """Shift each image by a random whole number of pixels: a crop of its own size out of the image with black borders.
-
-    Args:
-        images: [B, C, H, W] of any dtype.
-        padding: width of the border on each side, and so the largest shift in each direction, in pixels.
-
-    Returns:
-        The same shape and dtype.
-    """
-    count, _, height, width = images.shape
-    # Drawn on the CPU, so that they are the same on every device.
-    tops, lefts = torch.randint(2 * padding + 1, (2, count)).to(images.device)
-    windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
-    return windows[torch.arange(count, device=images.device), :, tops, lefts]
 
 
 def crop_and_flip(

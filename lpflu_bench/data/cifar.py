@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from lpflu_bench.data.classification import ClassificationData, ImageSplits, check_labels
 from lpflu_bench.data.corruptions import OfficialArrays
-from lpflu_bench.data.small_images import ImageArray, ImageSplits, LabelledImages, SmallImages, check_labels
+from lpflu_bench.data.labelled_images import ImageArray
 from lpflu_bench.errors import UserError
 
 _PIXELS = 3 * 32 * 32
@@ -55,7 +56,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     return content
 
 
-class _CIFAR(SmallImages):
+class _CIFAR(ClassificationData):
     folder: ClassVar[str]
     train_files: ClassVar[tuple[str, ...]]
     test_files: ClassVar[tuple[str, ...]]
@@ -87,7 +88,6 @@ class _CIFAR(SmallImages):
                 "data.test_corruption.official: those arrays hold the test images alone; leave out data.test_fraction"
             )
         folder = self.root_folder() / self.corrupted_folder
-        assert isinstance(self.test_set, ImageArray)
         return OfficialArrays(folder, self.test_corruption, self.test_set.targets)
 
     def _missing(self, root: Path) -> list[str]:
@@ -112,7 +112,7 @@ class _CIFAR(SmallImages):
         train, test = (self._read_split(folder, files, names) for files in (self.train_files, self.test_files))
         return ImageSplits(train, test, [str(name) for name in names])
 
-    def _read_split(self, folder: Path, files: tuple[str, ...], names: list[str]) -> LabelledImages:
+    def _read_split(self, folder: Path, files: tuple[str, ...], names: list[str]) -> ImageArray:
         images, targets = [], []
         for path in (folder / name for name in files):
             content = read_pickle(path)
@@ -133,7 +133,7 @@ class _CIFAR(SmallImages):
             check_labels(labels_tensor, names, str(path))
             images.append(torch.from_numpy(data).view(-1, 3, 32, 32))
             targets.append(labels_tensor)
-        return LabelledImages(torch.cat(images), torch.cat(targets))
+        return ImageArray(torch.cat(images), torch.cat(targets))
 
 
 class CIFAR100(_CIFAR):
@@ -142,7 +142,7 @@ class CIFAR100(_CIFAR):
     Args:
         root: Folder that holds ``cifar-100-python``; ``embedded`` for drawn shapes in its place.
         download: Fetch what is missing into ``root``.
-        kwargs: see ``SmallImages``.
+        kwargs: see ``ClassificationData``.
     """
 
     layout = (
@@ -167,7 +167,7 @@ class CIFAR10(_CIFAR):
     Args:
         root: Folder that holds ``cifar-10-batches-py``; ``embedded`` for drawn shapes in its place.
         download: Fetch what is missing into ``root``.
-        kwargs: see ``SmallImages``.
+        kwargs: see ``ClassificationData``.
     """
 
     layout = (

@@ -113,11 +113,16 @@ def read_header(path: Path) -> ImageHeader:
     return header
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Path, at_least: int | None = None) -> Tensor:
     """Return an image file as uint8 RGB [3, H, W], turned as EXIF's orientation says.
 
     Grey becomes three equal channels, CMYK and palettes become RGB, transparency is dropped, and of 16-bit values the
     high byte is kept (0 to 65535 becomes 0 to 255). Animations and multi-page files give their first image.
+
+    Args:
+        path: of the file.
+        at_least: a JPEG may come at a half, a quarter or an eighth of its size, as long as both sides have this many
+            pixels, which takes a fraction of the time; null: at its own size.
 
     Raises:
         ImageFileError: the file is missing, no image, truncated, or has 32-bit or float values, whose range isn't known.
@@ -126,6 +131,8 @@ def read_image(path: Path) -> Tensor:
         with Image.open(path) as file:
             turn = _TURNS.get(1 if file.format == "TIFF" else _header(file).orientation)  # Pillow turns TIFF itself
             _refuse_other_modes(path, file.mode)
+            if at_least is not None and file.mode in ("L", "RGB"):
+                file.draft(file.mode, (at_least, at_least))
             image: Image.Image = file
             if file.mode in _SIXTEEN_BIT:
                 image = Image.fromarray((np.asarray(file) >> 8).astype(np.uint8))

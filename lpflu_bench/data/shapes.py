@@ -1,14 +1,14 @@
 """The embedded classification set as a data module."""
 
+from lpflu_bench.data.classification import ClassificationData, ImageSplits
 from lpflu_bench.data.embedded import EMBEDDED
-from lpflu_bench.data.small_images import ImageSplits, SmallImages
 from lpflu_bench.errors import UserError
 
 
-class Shapes(SmallImages):
+class Shapes(ClassificationData):
     """Ten shapes, 32 x 32, 4,000 training and 1,000 test images, drawn in memory: no files, no network.
 
-    ``root`` is ``embedded`` or null; the other settings are those of ``SmallImages``.
+    ``root`` is ``embedded`` or null; the other settings are those of ``ClassificationData``.
     """
 
     def read(self) -> ImageSplits:

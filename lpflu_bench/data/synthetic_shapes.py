@@ -8,7 +8,7 @@ from torch import Tensor
 from lpflu_bench.seeding import derive_seed
 
 SHAPES = ("disc", "ring", "square", "frame", "triangle", "cross", "star", "crescent", "ellipse", "bars")
-# Hues of the 100-class set: (shape, colour) pairs.
+# Hues of the 100-class set, whose classes are (colour, shape) pairs.
 COLORS = ("red", "orange", "yellow", "lime", "green", "cyan", "azure", "blue", "violet", "magenta")
 _SIDE = 32
 _TRAIN, _TEST = 4000, 1000
@@ -20,23 +20,22 @@ def draw_shapes(
     """Draw the set: the same images every time, in about a second.
 
     One shape an image at a random place, size and tilt, in a random colour on a background with a random gradient,
-    under noise of a random strength. With 10 classes the colour says nothing; with 100 a class is a shape in one of ten
-    hues.
+    under noise of a random strength. With 10 classes the colour says nothing; with more a class is a shape in one of
+    ``num_classes / 10`` hues.
 
     Args:
-        num_classes: 10 (shapes) or 100 (shape and colour).
+        num_classes: 10 (shapes) or a multiple of it (shape and colour).
         train: number of training images, every class equally often.
         test: number of test images.
 
     Returns:
         Training images uint8 [N, 3, 32, 32] and classes long [N]; the same for test; the class names.
     """
-    if num_classes == len(SHAPES):
-        names = list(SHAPES)
-    elif num_classes == len(SHAPES) * len(COLORS):
-        names = [f"{color} {shape}" for shape in SHAPES for color in COLORS]
-    else:
-        raise ValueError(f"num_classes must be 10 or 100, not {num_classes}")
+    hues, rest = divmod(num_classes, len(SHAPES))
+    if rest or not hues:
+        raise ValueError(f"num_classes must be a multiple of {len(SHAPES)}, not {num_classes}")
+    colors = COLORS if hues == len(COLORS) else [f"hue {number}" for number in range(1, hues + 1)]
+    names = list(SHAPES) if hues == 1 else [f"{color} {shape}" for shape in SHAPES for color in colors]
     return _draw(num_classes, train, "train"), _draw(num_classes, test, "test"), names
 
 
@@ -48,10 +47,11 @@ def _draw(num_classes: int, count: int, split: str) -> tuple[Tensor, Tensor]:
 
     targets = torch.arange(count) % num_classes
     targets = targets[torch.randperm(count, generator=generator)]
-    shape = targets if num_classes == len(SHAPES) else targets // len(COLORS)
+    hues = num_classes // len(SHAPES)
+    shape = targets // hues
     hue = uniform(0, 1)
-    if num_classes > len(SHAPES):
-        hue = ((targets % len(COLORS)) + uniform(-0.3, 0.3)) / len(COLORS)
+    if hues > 1:
+        hue = ((targets % hues) + uniform(-0.3, 0.3)) / hues
     inside = _inside(shape, uniform(6.5, 11.5), uniform(-0.5, 0.5), uniform(12, 20), uniform(12, 20))
     foreground = _hsv(hue, uniform(0.6, 1), uniform(0.55, 1))
     # The background is duller than the shape but may be as bright.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassStatScores
 
+from lpflu_bench.errors import check_range
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.networks.classifiers import NetworkSpec, build_classifier, classifier_name
 from lpflu_bench.outcomes import ClassificationOutcomes
@@ -40,13 +41,24 @@ class ClassificationModule(BenchModule):
         num_classes: number of classes.
         downsamplings: number of final downsampling stages to keep (the paper: 3, so that 32 x 32 pixels become 4 x 4
             features); null keeps the network as it is.
+        label_smoothing: share of each training target that is spread over all classes, in (0, 1); null: none.
         kwargs: see :class:`BenchModule`.
     """
 
     kind: ClassVar[str] = "classification"
     attackable: ClassVar[bool] = True
 
-    def __init__(self, network: NetworkSpec, num_classes: int, downsamplings: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        network: NetworkSpec,
+        num_classes: int,
+        downsamplings: int | None = None,
+        label_smoothing: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if label_smoothing is not None:
+            check_range("model.label_smoothing", label_smoothing, above=0, below=1)
+        self._label_smoothing = label_smoothing or 0.0
         self._build = (network, num_classes, downsamplings)
         super().__init__(**kwargs)
 
@@ -99,9 +111,9 @@ class ClassificationModule(BenchModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean cross-entropy of a batch."""
+        """Return the mean cross-entropy of a batch whose targets are classes [B], or shares of them [B, num_classes]."""
         images, targets = batch
-        loss = F.cross_entropy(self(images), targets)
+        loss = F.cross_entropy(self(images), targets, label_smoothing=self._label_smoothing)
         self.log_loss(loss, len(images))
         return loss
 

@@ -1,9 +1,11 @@
 """Fashion-MNIST's idx files, good and bad."""
 
+import gzip
 import struct
 
 import numpy as np
 import pytest
+import torch
 
 from lpflu_bench.data import FashionMNIST
 from lpflu_bench.errors import UserError
@@ -46,7 +48,38 @@ def test_missing_file_is_named(tmp_path):
 def test_broken_file_is_one_line(tmp_path):
     folder = write(tmp_path)
     (folder / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x08\x03\x00\x00\x00\x04")
-    with pytest.raises(UserError, match=r"raw: can't be read"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: can't be read as an IDX file"):
+        ready(tmp_path)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_packed_and_flat_files(tmp_path, nested):
+    plain = ready(write(tmp_path / "plain"))
+    folder = write(tmp_path / "packed")
+    if not nested:  # as Debian installs them
+        folder = folder.rename(tmp_path / "flat")
+    for path in list(folder.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    packed = ready(tmp_path / ("packed" if nested else "flat"))
+    assert torch.equal(packed.train_set.images, plain.train_set.images)
+    assert packed.test_set.targets.tolist() == [0, 9, 5, 3]
+
+
+def test_packed_file_that_is_cut_short(tmp_path):
+    folder = write(tmp_path)
+    path = folder / "train-images-idx3-ubyte"
+    packed = gzip.compress(path.read_bytes())
+    path.unlink()
+    path.with_name(f"{path.name}.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: can't be unpacked"):
+        ready(tmp_path)
+
+
+def test_fewer_labels_than_images(tmp_path):
+    folder = write(tmp_path)
+    (folder / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 3) + bytes(3))
+    with pytest.raises(UserError, match=r"has 3 labels of 4 images"):
         ready(tmp_path)
 
 

@@ -52,3 +52,31 @@ def test_predictions_are_probabilities():
     probabilities = TinyModule().eval().predict_step((torch.randn(3, 3, 8, 8), torch.zeros(3)), 0)
     assert probabilities.shape == (3, 4)
     assert torch.allclose(probabilities.sum(1), torch.ones(3))
+
+
+def test_label_smoothing_is_for_training_alone(tmp_path):
+    images, targets = TinyData(n=8, batch_size=8).set.tensors
+    plain, smooth = TinyModule(), TinyModule(label_smoothing=0.2)
+    smooth.load_state_dict(plain.state_dict())
+    losses = []
+    for module in (plain, smooth):
+        module.log_loss = lambda *_: None
+        module.train()
+        losses.append(module.training_step((images, targets), 0))
+    logits = plain(images)
+    expected = 0.8 * losses[0] + 0.2 * -logits.log_softmax(1).mean()
+    torch.testing.assert_close(losses[1], expected)
+    smooth.load_state_dict(plain.state_dict())  # the norms' averages went on
+    for module in (plain, smooth):
+        module.eval()
+        module._score((images, targets), "test")
+    scores = [module.scores(module.stage_metric("test").compute()) for module in (plain, smooth)]
+    assert scores[0] == scores[1]
+
+
+def test_targets_may_be_shares_of_the_classes():
+    images, targets = TinyData(n=8, batch_size=8).set.tensors
+    module = TinyModule()
+    module.log_loss = lambda *_: None
+    by_class = module.training_step((images, targets), 0)
+    torch.testing.assert_close(module.training_step((images, torch.eye(4)[targets]), 0), by_class)

@@ -1,10 +1,10 @@
 import pytest
 import torch
+from tiny import TinyData, TinyModule, quiet_trainer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.schedule import OneCycle, WarmupCosine, WarmupDecayHold
-from tests.tiny import TinyData, TinyModule, quiet_trainer
 
 
 def paper(step: int) -> float:

@@ -18,8 +18,8 @@ from lpflu_bench.data.check.report import DataReport
 from lpflu_bench.data.detection_set import DetectionSet
 from lpflu_bench.data.drawing import draw_boxes, draw_masks
 from lpflu_bench.data.image_files import ImageFileError, read_image
+from lpflu_bench.data.labelled_images import LabelledImages
 from lpflu_bench.data.segmentation_set import SceneSet
-from lpflu_bench.data.small_images import ImageArray
 
 _SHOWN = 12
 _LONGER_SIDE = 320
@@ -76,7 +76,7 @@ def render(report: DataReport, sets: dict[str, Dataset[Any]]) -> str:
     """
     environment = jinja2.Environment(autoescape=True)
     environment.filters["cell"] = _cell
-    units = {DetectionSet: "objects", SceneSet: "pixels", ImageArray: "images"}
+    units = {DetectionSet: "objects", SceneSet: "pixels", LabelledImages: "images"}
     unit = next((text for kind, text in units.items() for each in sets.values() if isinstance(each, kind)), "samples")
     sheets = {name: list(_sheet(dataset, report.class_names)) for name, dataset in sets.items()}
     return environment.from_string(_PAGE).render(report=report, rows=_ROWS, sheets=sheets, unit=unit)
@@ -107,9 +107,10 @@ def picture(dataset: Any, index: int, class_names: Sequence[str]) -> Tensor:
 
 
 @picture.register
-def _(dataset: ImageArray, index: int, class_names: Sequence[str]) -> Tensor:
+def _(dataset: LabelledImages, index: int, class_names: Sequence[str]) -> Tensor:
     image, target = dataset[index]
-    large = TF.resize(image.cpu().expand(3, -1, -1), [128, 128], interpolation=TF.InterpolationMode.NEAREST)
+    mode = TF.InterpolationMode.NEAREST if image.shape[-1] < 128 else TF.InterpolationMode.BILINEAR
+    large = TF.resize(image.cpu().expand(3, -1, -1), [128, 128], interpolation=mode, antialias=True)
     whole = large.new_tensor([[0, 0, 127, 127]])
     return draw_boxes(large, whole, [int(target)], [class_names[int(target)]])
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.check.samples import Sample, describe
 from lpflu_bench.data.image_files import in_threads
+from lpflu_bench.data.labelled_images import NoisyImages
 from lpflu_bench.errors import UserError
 
 _EXAMPLES = 5
@@ -59,11 +60,11 @@ class DataReport:
 
 
 def split_sets(module: BenchDataModule) -> dict[str, Dataset[Any]]:
-    """Return the different sets of a module that is set up."""
+    """Return the different sets of a module that is set up, without noise."""
     sets = {"training": module.train_set, "validation": module.val_set, "test": module.test_set}
     if module.val_set is module.test_set:
         del sets["validation"]
-    return sets
+    return {name: part.clean if isinstance(part, NoisyImages) else part for name, part in sets.items()}
 
 
 def check(module: BenchDataModule) -> DataReport:

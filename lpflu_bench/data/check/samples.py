@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lpflu_bench.data.detection_set import DetectionSet
 from lpflu_bench.data.image_files import ImageFileError, read_header, read_image
+from lpflu_bench.data.image_set import ImageFiles
+from lpflu_bench.data.labelled_images import LabelledImages
 from lpflu_bench.data.segmentation_labels import IGNORE
 from lpflu_bench.data.segmentation_set import SceneSet
-from lpflu_bench.data.small_images import ImageArray
 
 _TWELVE_BITS = 4095
 
@@ -55,7 +56,12 @@ def describe(dataset: Any, index: int) -> Sample:
 
 
 @describe.register
-def _(dataset: ImageArray, index: int) -> Sample:
+def _(dataset: ImageFiles, index: int) -> Sample:
+    return _image_sample(dataset.paths[index], counts={int(dataset.targets[index]): 1})
+
+
+@describe.register
+def _(dataset: LabelledImages, index: int) -> Sample:
     image, target = dataset[index]
     size = image.shape[-1], image.shape[-2]
     return Sample(f"image {index}", size, digest=_digest(image), counts={int(target): 1})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lpflu_bench.activations.replace import verify_swap as verify_swap
     from lpflu_bench.activations.timm import register_with_timm as register_with_timm
     from lpflu_bench.callbacks.slope_ema import SlopeEMA as SlopeEMA
+    from lpflu_bench.judging.judge import judge as judge
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _LAZY_EXPORTS = {
     "advance_slopes": "activations.leaky",
     "blend": "activations.blend",
     "create_activation": "activations.registry",
+    "judge": "judging.judge",
     "list_activations": "activations.registry",
     "register_activation": "activations.registry",
     "register_nonlinearity": "activations.nonlinearities",

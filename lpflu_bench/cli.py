@@ -6,11 +6,13 @@ Nothing heavy is imported here: ``--help`` and the light commands answer at once
 import argparse
 import errno
 import importlib
+import keyword
 import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 from lpflu_bench import __version__
@@ -19,6 +21,7 @@ from lpflu_bench.text import nearest
 
 COMMANDS = {
     "demo": "train ReLU, SiLU and LPFLU on three small embedded tasks and print the tables: minutes, CPU only, offline",
+    "try": "judge an activation function of yours in minutes: sound? cost? does it help?",
     "fit": "train a recipe (`--config tasks/<task>/<network>.yaml`)",
     "validate": "evaluate a checkpoint on the validation set",
     "test": "evaluate a checkpoint on the test set and complete the run record",
@@ -99,6 +102,11 @@ def _parser(*, complete: bool = False) -> CommandParser:
     return parser
 
 
+def _module(name: str) -> ModuleType:
+    """Return the module of a command; a Python keyword has an underscore there."""
+    return importlib.import_module(f"lpflu_bench.commands.{name}{'_' if keyword.iskeyword(name) else ''}")
+
+
 def _describe(parser: argparse.ArgumentParser, name: str) -> None:
     """Add a command's description and arguments to its parser."""
     if name in _LIGHTNING:
@@ -106,7 +114,7 @@ def _describe(parser: argparse.ArgumentParser, name: str) -> None:
 
         run_options.add_arguments(parser, name)
     else:
-        command = importlib.import_module(f"lpflu_bench.commands.{name}")
+        command = _module(name)
         parser.description = command.__doc__
         command.add_arguments(parser)
 
@@ -126,7 +134,7 @@ def _run(arguments: list[str]) -> int:
     parser = CommandParser(prog=f"lpflu-bench {name}", description=COMMANDS[name])
     _describe(parser, name)
     args = parser.parse_args(rest)
-    return int(importlib.import_module(f"lpflu_bench.commands.{name}").run(args))
+    return int(_module(name).run(args))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

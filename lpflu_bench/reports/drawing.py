@@ -62,14 +62,20 @@ class Drawing:
     figure: Figure
 
 
-def save(drawing: Drawing, folder: Path) -> str:
-    """Write the figure as PNG and SVG, the same bytes for the same figure, and return the SVG."""
+def svg_of(drawing: Drawing) -> str:
+    """Return the figure as SVG, the same text for the same figure."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
         drawing.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save(drawing: Drawing, folder: Path) -> str:
+    """Write the figure as PNG and SVG, the same bytes for the same figure, and return the SVG."""
+    svg = svg_of(drawing)
+    with mpl.rc_context(STYLE):
         drawing.figure.set_layout_engine("none")  # laid out by the first drawing; the second keeps it
         drawing.figure.savefig(folder / f"{drawing.name}.png", dpi=160, facecolor="white", metadata={"Software": None})
-    svg = buffer.getvalue()
     (folder / f"{drawing.name}.svg").write_text(svg, encoding="utf-8")
     return svg
 

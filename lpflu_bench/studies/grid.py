@@ -368,14 +368,12 @@ def _fingerprint(study: Study, embedded: frozenset[str]) -> str:
     """Return a hash of what a plan depends on: the study, its files, this package's source, torch and Lightning."""
     from importlib.metadata import PackageNotFoundError, version
 
-    import lpflu_bench
-
     parts: list[Any] = [repr(study), sorted(embedded)]
     files = [*study.bases, *study.overlays]
     for axis in [*study.axes, *([study.tuning.axis] if study.tuning else [])]:
         files += [value.settings["config"] for value in axis.values if "config" in value.settings]
     parts += [resource_path(file).read_text(encoding="utf-8") for file in files]
-    package = Path(lpflu_bench.__file__).parent
+    package = Path(__file__).resolve().parents[1]
     for folder, _, names in sorted(os.walk(package)):
         for name in sorted(names):
             if name.endswith(".py"):

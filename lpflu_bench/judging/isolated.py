@@ -1,0 +1,194 @@
+"""Examine a function in a process that may crash, hang or eat memory: each of these is a finding."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import psutil
+
+from lpflu_bench.errors import UserError, one_line
+from lpflu_bench.judging.findings import FATAL_STEPS, Finding, Outcome, finding_from_dict
+
+STEP_SECONDS = 120.0
+"""After this long without an answer a step counts as hanging; compiling on a busy machine takes a minute."""
+COMMAND = (sys.executable, "-m", "lpflu_bench.judging.examination")
+START = "start"
+_START_SECONDS = 600.0
+"""For importing PyTorch, from a slow disk on a busy machine."""
+_POLL_SECONDS = 0.1
+
+
+@dataclass
+class Examination:
+    """What was found.
+
+    Attributes:
+        findings: in the order of the checks.
+        curve: x, f(x) and f'(x); empty if it could not be drawn.
+        alone: cost of the functions by themselves (:func:`lpflu_bench.judging.cost.measure_alone`).
+        network: cost in a training step.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    curve: list[list[float]] = field(default_factory=list)
+    alone: list[dict[str, Any]] = field(default_factory=list)
+    network: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def fatal(self) -> Finding | None:
+        """The first finding that makes training pointless."""
+        return next((finding for finding in self.findings if finding.fatal), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {**vars(self), "findings": [finding.as_dict() for finding in self.findings]}
+
+
+def examination_from_dict(fields: dict[str, Any]) -> Examination:
+    """Return what came through JSON."""
+    return Examination(**{**fields, "findings": [finding_from_dict(one) for one in fields["findings"]]})
+
+
+def examine(
+    spec: str,
+    functions: dict[str, str],
+    *,
+    step_seconds: float = STEP_SECONDS,
+    memory_bytes: int | None = None,
+    last: str = "",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Examination:
+    """Examine a function; a step in which its process ends or hangs is noted, and the next one starts afresh.
+
+    Args:
+        spec: of the function.
+        functions: what each function whose cost is measured is called -> what builds it.
+        step_seconds: without an answer, after which a step counts as hanging.
+        memory_bytes: that the process may hold; half of what is free by default.
+        last: the step after which to stop; all of them by default.
+        progress: is told what is being done.
+
+    Raises:
+        UserError: the function cannot be imported or built, or is none.
+    """
+    limit = memory_bytes or psutil.virtual_memory().available // 2
+    found = Examination()
+    done: list[str] = []
+    while True:
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+            process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,  # so that killing it takes what it has started too
+            )
+            try:
+                step, why = _follow(
+                    process,
+                    {"spec": spec, "functions": functions, "done": done, "last": last},
+                    found,
+                    done,
+                    step_seconds,
+                    limit,
+                    progress,
+                )
+            finally:
+                _kill(process)
+            if not step:
+                return found
+            errors.seek(0)
+            last = one_line((errors.read().strip().splitlines() or [""])[-1], 160)
+        fatal = step in FATAL_STEPS
+        text = f"{why} in this check" + (f" ({last})" if last and "ended" in why else "")
+        found.findings.append(Finding(step, Outcome.FAILED, text, fatal=fatal))
+        if fatal:
+            return found
+        done.append(step)
+
+
+def _follow(
+    process: "subprocess.Popen[str]",
+    request: dict[str, Any],
+    found: Examination,
+    done: list[str],
+    step_seconds: float,
+    memory: int,
+    progress: Callable[[str], None],
+) -> tuple[str, str]:
+    """Take a process' answers; return the step in which it ended and why, or nothing where it did all."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=[process.stdout, lines], daemon=True).start()
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    watched = psutil.Process(process.pid)
+    step, since = START, time.monotonic()
+    while True:
+        try:
+            line = lines.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            allowed = _START_SECONDS if step == START else step_seconds
+            if time.monotonic() - since > allowed:
+                return step, f"no answer for {allowed:g} s: it hangs"
+            if _resident(watched) > memory:
+                return step, f"its process held more than {memory / 1e9:.1f} GB"
+            continue
+        if not line:
+            status = process.wait()
+            name = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+            return step, f"its process ended {name}"
+        answer = json.loads(line)
+        since = time.monotonic()
+        if "refused" in answer:
+            raise UserError(answer["refused"])
+        if "step" in answer:
+            done.append(step)
+            step = answer["step"]
+            if not step:
+                return "", ""
+            progress(step)
+        else:
+            _take(answer, step, found)
+        if found.fatal is not None:
+            return "", ""
+
+
+def _read(answers: IO[str], lines: queue.Queue[str]) -> None:
+    for line in answers:
+        lines.put(line)
+    lines.put("")
+
+
+def _take(answer: dict[str, Any], step: str, found: Examination) -> None:
+    if "finding" in answer:
+        found.findings.append(finding_from_dict(answer["finding"]))
+    elif "lost" in answer:
+        found.findings.append(Finding(step, Outcome.FAILED, answer["lost"]))
+    else:
+        for name, value in answer.items():
+            setattr(found, name, value)
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

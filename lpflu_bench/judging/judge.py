@@ -1,0 +1,116 @@
+"""Judge a function: examine it, measure its cost, train with it, and write what came out."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.errors import UserError
+from lpflu_bench.files import require_writable
+from lpflu_bench.judging.isolated import examine
+from lpflu_bench.judging.judgement import Judgement, Settings, earlier
+from lpflu_bench.judging.page import write_page
+from lpflu_bench.judging.subject import Subject, subject_of
+from lpflu_bench.text import nearest
+
+TASKS = Settings().tasks
+BUDGET = 600.0
+FOLDER = "try"
+"""Of all tries, among results and runs."""
+
+
+def judge(
+    function: str | Callable[..., Any],
+    against: Sequence[str] = Settings().against,
+    *,
+    budget: float = BUDGET,
+    tasks: Sequence[str] = TASKS,
+    data_roots: dict[str, str] | None = None,
+    level: float = Settings().level,
+    margin: float = Settings().margin,
+    results: str | Path = "results",
+    runs: str | Path = "runs",
+    overwrite: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Judgement:
+    """Answer three questions about an activation function: is it sound, what does it cost, does it help?
+
+    What is there of an earlier, interrupted call is continued; a finished one is returned as it is.
+
+    Args:
+        function: ``my_functions.py:Bent``, a registry name, or a class or function that its file has under its name.
+        against: functions to compare with; the verdict's word is about the first.
+        budget: seconds, all sessions together.
+        tasks: of ``classification``, ``segmentation`` and ``detection``, the cheapest first.
+        data_roots: task -> folder with data of yours in the place of the embedded set.
+        level: the chance that any of the verdicts is false.
+        margin: differences smaller than this do not matter, in points of each task's main score.
+        results: folder under which ``try/NAME`` gets the page, the JSON and the records.
+        runs: folder of checkpoints and logs.
+        overwrite: begin anew where another try of this name is.
+        progress: is told what is being done.
+
+    Returns:
+        What was found, with ``word``, ``verdict`` and ``page``.
+
+    Raises:
+        UserError: the function cannot be imported or is none, an argument is wrong, or the folder holds another try.
+    """
+    subject = subject_of(function)
+    settings = _settings(subject, against, tasks, data_roots or {}, level, margin)
+    folder = Path(results) / FOLDER / subject.name
+    if overwrite:
+        for old in (folder, Path(runs) / FOLDER / subject.name):
+            shutil.rmtree(old, ignore_errors=True)
+    require_writable(folder, "--results")
+    judgement = earlier(folder, subject, settings) or Judgement(subject, settings, folder)
+    if not judgement.ended:
+        _work(judgement, budget, Path(results), Path(runs), progress)
+    return judgement
+
+
+def _settings(
+    subject: Subject,
+    against: Sequence[str],
+    tasks: Sequence[str],
+    roots: dict[str, str],
+    level: float,
+    margin: float,
+) -> Settings:
+    if not against:
+        raise UserError("--against needs at least one function to compare with")
+    for name in against:
+        create_activation(name)
+        if name == subject.spec:
+            raise UserError(f"--against {name}: it is the function itself")
+    for task in (*tasks, *roots):
+        if task not in TASKS:
+            raise UserError(f"--tasks {task}: there is no such task{nearest(task, TASKS)}")
+    if not tasks:
+        raise UserError(f"--tasks needs at least one of {', '.join(TASKS)}")
+    if not 0 < level <= 0.5:
+        raise UserError(f"--level {level}: it must be above 0 and at most 0.5")
+    if not 0 < margin < float("inf"):
+        raise UserError(f"--margin {margin}: it must be above 0")
+    ordered = tuple(task for task in TASKS if task in tasks)
+    places = {task: str(Path(root).expanduser().absolute()) for task, root in roots.items()}
+    return Settings(tuple(dict.fromkeys(against)), ordered, places, level, margin)
+
+
+def _work(judgement: Judgement, budget: float, results: Path, runs: Path, progress: Callable[[str], None]) -> None:
+    begin, before = time.monotonic(), judgement.seconds
+    try:
+        if judgement.examination is None:
+            names = {
+                **{name: name for name in judgement.settings.against},
+                judgement.subject.name: judgement.subject.spec,
+            }
+            judgement.examination = examine(judgement.subject.spec, names, progress=progress)
+            judgement.ended = judgement.examination.fatal is not None
+    finally:
+        judgement.seconds = before + time.monotonic() - begin
+        if judgement.examination is not None:
+            judgement.write()
+            write_page(judgement)

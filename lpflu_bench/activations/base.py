@@ -97,8 +97,7 @@ class Activation(nn.Module):
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What ``torch.jit.script`` takes in this module's place: its trace, in the mode it is in now."""
-        channels = getattr(self, "num_parameters", 1)
-        return torch.jit.trace(self, torch.zeros(1, channels, 1, 1), check_trace=False)  # type: ignore[no-any-return, no-untyped-call]
+        return _Traces(self)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         def at_least_float32(tensor: Tensor) -> Tensor:
@@ -116,3 +115,19 @@ class Activation(nn.Module):
             if isinstance(value, Tensor) and value.ndim == 0 and getattr(self, name).ndim == 1:
                 state_dict[prefix + name] = value.reshape(1)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class _Traces(nn.Module):
+    """A module's traces for float32, which the half precisions are computed in, and for float64: a trace fixes the dtype."""
+
+    def __init__(self, module: Activation) -> None:
+        super().__init__()
+        x = torch.zeros(1, getattr(module, "num_parameters", 1), 1, 1)
+        self.in_float32 = torch.jit.trace(module, x, check_trace=False)  # type: ignore[no-untyped-call]
+        self.in_float64 = torch.jit.trace(module, x.double(), check_trace=False)  # type: ignore[no-untyped-call]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the trace that fits."""
+        if x.dtype == torch.float64:
+            return self.in_float64(x)  # type: ignore[no-any-return]
+        return self.in_float32(x.float()).to(x.dtype)  # type: ignore[no-any-return]

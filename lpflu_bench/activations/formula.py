@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Parameter = Tensor | float
@@ -80,7 +81,7 @@ class Formula:
         This is what torch.compile, torch.export, ONNX, torch.func and double backward see.
         """
         wide = widened(x)
-        formula = self.short if short and self.short is not None else self.plain
+        formula = self.short if short and self.short is not None and wide.dtype is torch.float32 else self.plain
         prepared = [self._prepared(index, parameter, x) for index, parameter in enumerate(parameters)]
         return formula(wide, *prepared).to(x.dtype)
 

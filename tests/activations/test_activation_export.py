@@ -53,54 +53,10 @@ def test_deepcopy_and_pickle(name):
     assert not any(torch.equal(a, b) for a, b in zip(copied[2].parameters(), original[2].parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_export(name):
-    module = network(name).eval()
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(module, (IMAGES,), dynamic_shapes=({0: batch},))
-    more = torch.cat([IMAGES, -IMAGES, 10 * IMAGES])
-    torch.testing.assert_close(exported.module()(more), module(more))
-
-
 def test_export_in_training_mode():
     for name in ("rrelu", "eelu", "lpflu"):
         exported = torch.export.export(create_activation(name), (torch.randn(5),))
         assert exported.module()(torch.randn(5)).shape == (5,)
-
-
-def compiled_equals_eager(name: str, backend: str) -> None:
-    torch.compiler.reset()
-    module = create_activation(name).eval()
-    compiled = torch.compile(module, backend=backend, fullgraph=True)
-    a = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).mul(5).requires_grad_()
-    b = a.detach().clone().requires_grad_()
-    y = module(a)
-    z = compiled(b)
-    torch.testing.assert_close(z, y)
-    gradients = []
-    for output, leaf in ((y, a), (z, b)):
-        module.zero_grad()
-        output.sum().backward()
-        gradients.append([leaf.grad, *(p.grad.clone() for p in module.parameters())])
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-5)
-
-
-# Each takes half a second: five quick ones stand for all.
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=() if n in {"lpflu", "leaky_gelu", "mpelu", "smu", "gish"} else pytest.mark.slow)
-        for n in NAMES
-    ],
-)
-def test_traced_by_dynamo_in_one_graph(name):
-    compiled_equals_eager(name, "aot_eager")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_compiled(name):
-    compiled_equals_eager(name, "inductor")
 
 
 def test_a_new_slope_does_not_compile_again():
@@ -121,15 +77,3 @@ def test_a_new_slope_does_not_compile_again():
         torch.testing.assert_close(outputs[-1], module(x))
     assert len(counts) == 1
     assert not torch.equal(outputs[0], outputs[1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_onnx(name, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    module = network(name).eval()
-    path = tmp_path / "network.onnx"
-    torch.onnx.export(module, (IMAGES,), path, dynamo=True, verbose=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {session.get_inputs()[0].name: IMAGES.numpy()})
-    torch.testing.assert_close(torch.from_numpy(output), module(IMAGES), rtol=1e-4, atol=1e-5)

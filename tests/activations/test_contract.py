@@ -1,7 +1,5 @@
 """What networks, exporters and wrappers do to an activation module: every function of the registry keeps to it."""
 
-import io
-
 import pytest
 import torch
 from activation_reference import NAMES
@@ -12,7 +10,6 @@ from lpflu_bench.activations.fused import use_mode
 from lpflu_bench.nn import LPFLU, PELU, SAU, SMU, SMU1
 
 X = torch.linspace(-3, 3, 24).view(2, 3, 4)
-RANDOM = {"rrelu", "eelu"}
 SCALARS = [PELU, SAU, SMU, SMU1, lambda **options: LPFLU("trainable", **options)]
 
 
@@ -28,20 +25,6 @@ def test_takes_inplace_device_and_dtype(name):
     assert all(p.dtype is torch.float32 for p in create_activation(name, dtype=torch.float16).parameters())
     with pytest.raises(TypeError, match=r"dtype must be a floating-point dtype, got torch\.int64"):
         create_activation(name, dtype=torch.int64)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_meta_device_to_empty_and_reset_parameters(name):
-    with torch.device("meta"):
-        module = create_activation(name)
-    assert all(tensor.is_meta for tensor in module.state_dict().values())
-    assert create_activation(name, device="meta").state_dict().keys() == module.state_dict().keys()
-    module.to_empty(device="cpu")
-    for tensor in module.state_dict().values():
-        tensor.fill_(77.0)
-    for submodule in module.modules():
-        submodule.reset_parameters()
-    torch.testing.assert_close(dict(module.state_dict()), dict(create_activation(name).state_dict()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("build", SCALARS)
@@ -73,23 +56,6 @@ def test_a_traced_network_keeps_its_slopes_alive():
     advance_slopes(traced, seed=0, step=0)
     assert not torch.equal(traced(X), before)
     assert not torch.equal(traced.eval()(X), traced.train()(X))
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in RANDOM])
-def test_torchscript_traces_it(name):
-    module = create_activation(name).eval()
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.trace(module, X, check_trace=False), file)
-    file.seek(0)
-    torch.testing.assert_close(torch.jit.load(file)(2 * X), module(2 * X), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in RANDOM])
-def test_torchscript_scripts_a_network_with_it(name):
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), create_activation(name)).eval()
-    x = X.view(2, 3, 2, 2)
-    torch.testing.assert_close(torch.jit.script(network)(x), network(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("x", [torch.arange(4), torch.ones(2, dtype=torch.complex64), torch.ones(2).bool()], ids=str)
@@ -132,28 +98,6 @@ def test_repr_shows_the_settings(name):
 def test_capitals_and_near_names_are_suggested(given, meant):
     with pytest.raises(UnknownActivationError, match=f"nearest (is|are) .*{meant}"):
         create_activation(given)
-
-
-def test_fsdp2_takes_every_trained_parameter(tmp_path):
-    from torch import distributed
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
-    distributed.init_process_group(
-        "gloo", store=distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
-    )
-    try:
-        mesh = init_device_mesh("cpu", (1,))
-        for build in (
-            *SCALARS,
-            *(lambda n=n, **o: create_activation(n, **o) for n in ("prelu", "swish", "pau", "eelu")),
-        ):
-            network = nn.Sequential(nn.Linear(4, 4), build())
-            fully_shard(network, mesh=mesh)
-            network(torch.randn(3, 4)).sum().backward()
-            assert all(parameter.grad is not None for parameter in network.parameters())
-    finally:
-        distributed.destroy_process_group()
 
 
 def test_fits_where_networks_build_their_own():

@@ -30,10 +30,12 @@ def duration(seconds: float) -> str:
 
 def setting_text(value: Any) -> str:
     """Return a setting's value as it is printed (YAML's ``on`` and ``off`` arrive as booleans)."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
     return "none" if value is None else json.dumps(value, sort_keys=True, default=str)

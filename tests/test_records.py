@@ -1,5 +1,6 @@
 import errno
 import json
+import math
 import os
 
 import pytest
@@ -104,3 +105,22 @@ def test_a_record_is_one_for_each_condition_of_test():
     untested = {**made, "tested": []}
     assert list(by_condition(untested)) == [untested]
     assert metrics(untested) == {}
+
+
+def test_a_record_read_in_short_lacks_the_curve_and_the_layers_alone(tmp_path):
+    path = tmp_path / "record.json"
+    write_record(record("relu", 0, 30.0), path)
+    whole, short = read_record(path), read_record(path, brief=True)
+    assert short["trained"]["curve"] == whole["trained"]["curve"][-1:]
+    assert "layers" not in short["trained"]["placement"]
+    del whole["trained"]["placement"]["layers"]
+    whole["trained"]["curve"] = whole["trained"]["curve"][-1:]
+    assert short == whole
+
+
+def test_a_record_with_nan_is_read(tmp_path):
+    path = tmp_path / "record.json"
+    item = record("relu", 0, 30.0)
+    item["trained"]["curve"][0]["train_loss"] = float("nan")
+    write_record(item, path)
+    assert math.isnan(read_record(path)["trained"]["curve"][0]["train_loss"])

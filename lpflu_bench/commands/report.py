@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the runs by task; write the CSV file."""
     from rich.console import Console
 
-    from lpflu_bench.reports.frames import cells_frame
+    from lpflu_bench.reports.cells import cell_rows, write_csv
     from lpflu_bench.reports.runs import source_texts
 
     found, problems = load_records(args.runs)
@@ -57,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"runs of {len(sources)} different sources: {', '.join(sources)}", highlight=False)
     if args.csv is not None:
         try:
-            args.csv.parent.mkdir(parents=True, exist_ok=True)
-            cells_frame(records).to_csv(args.csv, index=False, lineterminator="\n")
+            write_csv(args.csv, *cell_rows(records))
         except OSError as error:
             raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
         console.print(f"{args.csv}: {len(records)} run{'' if len(records) == 1 else 's'}", highlight=False)
@@ -97,15 +96,16 @@ def task_table(task: str, records: Sequence["Record"]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from lpflu_bench.reports.frames import cells_frame
+    from lpflu_bench.reports.cells import cell_rows
     from lpflu_bench.reports.runs import declared_scores
 
-    frame = cells_frame(records)
+    columns, rows = cell_rows(records)
+    lines = [dict(zip(columns, row, strict=True)) for row in rows]
     titles = {f"metrics.{name}": score.label for name, score in declared_scores(records).items()}
-    averaged = bool((frame["weights"] == "averaged").any())
-    conditions = [name for name in frame.columns if name.startswith("conditions.")]
+    averaged = any(line["weights"] == "averaged" for line in lines)
+    conditions = [name for name in columns if name.startswith("conditions.")]
     shown = ["network", "activation", "seed", *(["weights"] if averaged else []), *conditions]
-    shown += [*(name for name in frame.columns if name in titles), "images_per_second", "status"]
+    shown += [*(name for name in columns if name in titles), "images_per_second", "status"]
     table = Table(title=task, title_justify="left", title_style="bold")
     for name in shown:
         left = name in ("network", "activation", "weights", "status", *conditions)
@@ -113,8 +113,8 @@ def task_table(task: str, records: Sequence["Record"]) -> "Table":
         table.add_column(
             heading, justify="left" if left else "right", overflow="fold", no_wrap=name in ("weights", "status")
         )
-    for row in frame.to_dict("records"):
-        table.add_row(*(Text(_cell_text(row.get(name))) for name in shown))
+    for line in lines:
+        table.add_row(*(Text(_cell_text(line.get(name))) for name in shown))
     return table
 
 

@@ -1,5 +1,6 @@
 """The analysis of a study: every function at every place judged once, by one rule. Renderers only read it."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,7 +70,7 @@ def analyse(spec: ReportSpec, records: Sequence[Record], outcomes: Load | None =
     shown = tuple(_narrowed(spec, column) for column in columns if _is_shown(spec, column.place))
     replication = replicate(spec, runs, shown)
     kept = runs.narrowed(spec)
-    return Analysis(spec, kept, tuple(kept.sorted(spec, records)), shown, ranks, replication)
+    return Analysis(spec, kept, tuple(itertools.chain(*kept.attempts.values())), shown, ranks, replication)
 
 
 def _check(spec: ReportSpec, runs: Runs) -> None:
@@ -263,7 +264,7 @@ def _notes(spec: ReportSpec, runs: Runs, place: Place, activation: str, values: 
     notes = []
     if seeds := values.diverged[activation]:
         notes.append(f"seed {', '.join(map(str, seeds))} diverged")
-    gaps = [gap for gap in runs.gaps if gap.place == place and gap.activation == activation and not gap.diverged]
+    gaps = [gap for gap in runs.gaps_of(place, activation) if not gap.diverged]
     done = runs.finished.get((place, activation), {})
     if partial := [str(seed) for seed, record in sorted(done.items()) if record["status"] == "partial"]:
         notes.append(f"seed {', '.join(partial)} partial")

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 INK = "#3c4043"
@@ -122,18 +123,24 @@ def label_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
     height = float(axes.get_figure(root=True).get_size_inches()[1]) - 0.9  # type: ignore[union-attr]
     at = spread_apart([(y - low) / (high - low) * height for _, y, _, _ in ends], 0.145, height)
     size = 8.5 if len(ends) <= 12 else 7
+    to_axes = axes.transData + axes.transAxes.inverted()
+    leaders = []
     for (x, y, name, colour), level in zip(ends, at, strict=True):
-        axes.annotate(
-            name,
-            xy=(x, y),
-            xytext=(1.03, level / height),
-            textcoords="axes fraction",
-            color=colour,
-            fontsize=size,
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2},
-            annotation_clip=False,
-        )
+        axes.text(
+            1.03, level / height, name, transform=axes.transAxes, color=colour, fontsize=size, va="center"
+        )  # fmt: skip
+        leaders.append(np.array([to_axes.transform((x, y)), (1.025, level / height)]))
+    axes.add_collection(
+        LineCollection(
+            leaders,
+            colors=[colour for *_, colour in ends],
+            linewidths=0.5,
+            alpha=0.6,
+            transform=axes.transAxes,
+            clip_on=False,
+        ),
+        autolim=False,
+    )
 
 
 def spread_apart(levels: Sequence[float], gap: float, height: float) -> list[float]:

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -39,14 +39,28 @@ _OPEN = "#7d8790"
 _NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
-def draw_all(analysis: Analysis) -> list[Drawing]:
-    """Return every figure that the records have data for, within :data:`MAX_SWEEPS` and :data:`MAX_PLACES`."""
+Curve = Callable[[Record], Sequence[Mapping[str, float]]]
+"""A record's training curve: a point for each epoch."""
+
+
+def recorded_curve(record: Record) -> Sequence[Mapping[str, float]]:
+    """Return the curve that a whole record holds."""
+    return record["trained"]["curve"]
+
+
+def draw_all(analysis: Analysis, curve: Curve = recorded_curve) -> list[Drawing]:
+    """Return every figure that the records have data for, within :data:`MAX_SWEEPS` and :data:`MAX_PLACES`.
+
+    Args:
+        analysis: of the study.
+        curve: gives a record's training curve; records read in short have its last point alone.
+    """
     main = analysis.main_columns
     with mpl.rc_context(STYLE):
         drawings = list(_intervals(analysis, main)) if len(main) <= MAX_PLACES else []
         drawings += itertools.islice(_sweeps(analysis, main), MAX_SWEEPS)
         if len(main) <= MAX_PLACES:
-            drawings += [*_curves(analysis, main), *_costs(analysis, main)]
+            drawings += [*_curves(analysis, main, curve), *_costs(analysis, main)]
         if isinstance(analysis.ranks, Ranks):
             drawings.append(critical_differences(analysis.ranks))
         return drawings
@@ -106,14 +120,14 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
     return Drawing(slug("intervals", where), "intervals", f"Differences: {where}", caption, figure)
 
 
-def _curve_keys(records: Sequence[Record], metric: Score) -> tuple[str, str] | None:
+def _curve_keys(curves: Iterable[Sequence[Mapping[str, float]]], metric: Score) -> tuple[str, str] | None:
     """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss.
 
     One epoch's value is no curve.
     """
     found: set[str] = set()
-    for record in records:
-        epochs = Counter(key for point in record["trained"]["curve"] for key in point)
+    for points in curves:
+        epochs = Counter(key for point in points for key in point)
         found.update(key for key, count in epochs.items() if count > 1)
     for key in (f"val_{metric.name}", f"test_{metric.name}", metric.name):
         if key in found:
@@ -121,22 +135,25 @@ def _curve_keys(records: Sequence[Record], metric: Score) -> tuple[str, str] | N
     return ("train_loss", "training loss") if "train_loss" in found else None
 
 
-def _curves(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
+def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iterator[Drawing]:
     runs, spec = analysis.runs, analysis.spec
     colour = colours(runs.activations)
     for column in columns:
-        if (keys := _curve_keys(runs.records(column.place), column.score)) is None:
+        curves = {
+            activation: [curve(record) for record in runs.finished.get((column.place, activation), {}).values()]
+            for activation in runs.activations
+        }
+        if (keys := _curve_keys(itertools.chain(*curves.values()), column.score)) is None:
             continue
         key, title = keys
         figure, axes = figure_and_axes(height_for(len(column.scores)))
         ends = []
         for activation in runs.activations:
             points: dict[float, list[float]] = defaultdict(list)
-            for record in runs.finished.get((column.place, activation), {}).values():
-                for point in record["trained"]["curve"]:
-                    value = point.get(key)
-                    if isinstance(value, (int, float)) and math.isfinite(value) and "epoch" in point:
-                        points[point["epoch"]].append(value)
+            for point in itertools.chain(*curves[activation]):
+                value = point.get(key)
+                if isinstance(value, (int, float)) and math.isfinite(value) and "epoch" in point:
+                    points[point["epoch"]].append(value)
             if not points:
                 continue
             epochs = np.array(sorted(points))

@@ -14,10 +14,10 @@ from markupsafe import Markup
 from lpflu_bench.records import WEIGHTS, Record, Weights
 from lpflu_bench.reports import wording
 from lpflu_bench.reports.analysis import Analysis
+from lpflu_bench.reports.cells import flatten
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.drawing import INK, Drawing
 from lpflu_bench.reports.figures import MAX_PLACES, MAX_SWEEPS
-from lpflu_bench.reports.frames import flatten
 from lpflu_bench.reports.replication import Replication, differing_note
 from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text, source_texts
 from lpflu_bench.reports.spec import ReportSpec
@@ -25,6 +25,8 @@ from lpflu_bench.reports.tables import REPLICATION_HEAD, overviews, replication_
 from lpflu_bench.text import duration, setting_text
 
 _KINDS = {"sweep": "Swept settings", "curves": "Training curves", "cost": "Score against cost"}
+MAX_RUNS = 1000
+"""A study of more runs has no table of them on its page: ``cells.csv`` has."""
 _NOT_CONFIG = ("cell.", "metrics.", "error", "status", "schema")
 
 
@@ -58,10 +60,11 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def page(analysis: Analysis, pictures: Sequence[Picture], flats: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page's HTML; ``flats`` are the flattened records of the analysis, in their order."""
+def page(analysis: Analysis, pictures: Sequence[Picture]) -> str:
+    """Return the page's HTML."""
     spec, runs, cells = analysis.spec, analysis.runs, analysis.records
-    index = {id(record): number for number, record in enumerate(cells)}
+    listed = cells if len(cells) <= MAX_RUNS else ()
+    index = {id(record): number for number, record in enumerate(listed)}
     by_kind = {kind: [p for p in pictures if p.drawing.kind == kind] for kind in (*_KINDS, "intervals", "ranks")}
     ranks = analysis.ranks
     places = len({column.place for column in analysis.columns})
@@ -84,8 +87,9 @@ def page(analysis: Analysis, pictures: Sequence[Picture], flats: Sequence[Mappin
         paper_head=REPLICATION_HEAD,
         diagnostics=_diagnostics(spec, runs),
         gaps=wording.gap_notes(analysis),
-        cells=_cells(spec, cells),
-        configs=_configs(flats),
+        cells=_cells(spec, listed),
+        left_out=len(cells) - len(listed),
+        configs=_configs([flatten(record) for record in listed]),
     )
 
 
@@ -181,7 +185,7 @@ def _comparisons(analysis: Analysis, index: Mapping[int, int]) -> list[dict[str,
                     "median": wording.number(row.median),
                     "difference": wording.difference_text(row),
                     "interval": wording.interval_text(row.interval) if row.interval else "",
-                    "config": index[id(group[scored[0]])] if scored else None,
+                    "config": index.get(id(group[scored[0]])) if scored else None,
                 }
             )
         entry = {"score": column.score, "lines": lines, "main": column.main, "noise": wording.noise_note(column)}
@@ -213,9 +217,9 @@ def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:
     for (place, activation), group in runs.finished.items():
         found: dict[str, list[float]] = {}
         for record in group.values():
-            for key, value in flatten(record).items():
-                if key.startswith("diagnostics.") and isinstance(value, (int, float)) and math.isfinite(value):
-                    found.setdefault(key.removeprefix("diagnostics."), []).append(value)
+            for key, value in (record["trained"]["diagnostics"] or {}).items():
+                if isinstance(value, (int, float)) and math.isfinite(value):
+                    found.setdefault(key, []).append(value)
         if found:
             means = {key: sum(values) / len(values) for key, values in found.items()}
             lines.append((place_text(spec, place), activation, means))

@@ -1,7 +1,5 @@
 """Writes a study's report: CSV, Markdown, LaTeX, figures and one page."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,10 @@ from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import Record
 from lpflu_bench.reports import drawing, figures, latex, markdown, page
 from lpflu_bench.reports.analysis import analyse
+from lpflu_bench.reports.cells import cell_rows, write_csv
 from lpflu_bench.reports.corruptions import corruption_errors
 from lpflu_bench.reports.corruptions import markdown_table as corruptions_table
-from lpflu_bench.reports.frames import flat_frame, flatten
+from lpflu_bench.reports.figures import Curve, recorded_curve
 from lpflu_bench.reports.images import Load
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import replication_rows, result_rows
@@ -20,7 +19,13 @@ from lpflu_bench.reports.tables import replication_rows, result_rows
 __all__ = ["ReportSpec", "write_report"]
 
 
-def write_report(study: ReportSpec, records: Sequence[Record], out: Path, outcomes: Load | None = None) -> None:
+def write_report(
+    study: ReportSpec,
+    records: Sequence[Record],
+    out: Path,
+    outcomes: Load | None = None,
+    curve: Curve = recorded_curve,
+) -> None:
     """Write the report of a study into a folder; the same records give the same bytes.
 
     Files: ``cells.csv`` (one row per run, everything recorded), ``table.csv`` (one row per function, place and score),
@@ -32,6 +37,7 @@ def write_report(study: ReportSpec, records: Sequence[Record], out: Path, outcom
         records: of any status, in any order.
         out: the folder; it is made. Figures of an earlier report that this one has not are removed.
         outcomes: gives a record's outcomes of single images, where they are kept.
+        curve: gives a record's training curve, where the records are read in short.
 
     Raises:
         UserError: there is nothing to compare with, or the published table cannot be read; nothing was written.
@@ -39,8 +45,7 @@ def write_report(study: ReportSpec, records: Sequence[Record], out: Path, outcom
     analysis = analyse(study, records, outcomes)
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    flats = [flatten(record) for record in analysis.records]
-    flat_frame(analysis.records, flats).to_csv(out / "cells.csv", index=False, lineterminator="\n")
+    write_csv(out / "cells.csv", *cell_rows(analysis.records))
     write_rows(out / "table.csv", result_rows(analysis))
     if analysis.replication is not None and analysis.replication.columns:
         write_rows(out / "published.csv", replication_rows(analysis, analysis.replication))
@@ -51,18 +56,15 @@ def write_report(study: ReportSpec, records: Sequence[Record], out: Path, outcom
         out / "table.md", markdown.markdown(analysis) + corruptions_table(corrupted, analysis.spec.reference)
     )
     write_text_atomically(out / "table.tex", latex.latex(analysis))
-    pictures = [page.Picture(drawn, drawing.save(drawn, folder)) for drawn in figures.draw_all(analysis)]
+    pictures = [page.Picture(drawn, drawing.save(drawn, folder)) for drawn in figures.draw_all(analysis, curve)]
     names = {picture.drawing.name for picture in pictures}
     for file in (file for pattern in ("*.png", "*.svg") for file in folder.glob(pattern)):
         if file.stem not in names:
             file.unlink()
-    write_text_atomically(out / "index.html", page.page(analysis, pictures, flats))
+    write_text_atomically(out / "index.html", page.page(analysis, pictures))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows with the same keys as CSV; an empty cell for None."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomically(path, text.getvalue())
+    columns = list(rows[0]) if rows else []
+    write_csv(path, columns, ([row[name] for name in columns] for row in rows))

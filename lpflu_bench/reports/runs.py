@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from lpflu_bench.errors import NOT_FINITE, UserError
@@ -49,6 +50,7 @@ class Runs:
         seeds: in the order of the plan.
         finished: (place, activation) -> seed -> record.
         gaps: planned runs without a result.
+        attempts: (place, activation) -> every record of any status, by seed, then by age.
         duplicates: further finished records of a run that is already there; the latest one counts.
     """
 
@@ -58,7 +60,19 @@ class Runs:
     seeds: list[int]
     finished: dict[tuple[Place, str], dict[int, Record]]
     gaps: list[Gap] = field(default_factory=list)
+    attempts: dict[tuple[Place, str], list[Record]] = field(default_factory=dict)
     duplicates: int = 0
+
+    @cached_property
+    def _gaps(self) -> dict[tuple[Place, str], list[Gap]]:
+        found: dict[tuple[Place, str], list[Gap]] = defaultdict(list)
+        for gap in self.gaps:
+            found[gap.place, gap.activation].append(gap)
+        return found
+
+    def gaps_of(self, place: Place, activation: str) -> Sequence[Gap]:
+        """Return a function's planned runs without a result at a place."""
+        return self._gaps.get((place, activation), ())
 
     def records(self, place: Place) -> list[Record]:
         """Return the finished records of a place."""
@@ -66,7 +80,7 @@ class Runs:
 
     def diverged(self, place: Place, activation: str) -> tuple[int, ...]:
         """Return the seeds of a function whose training diverged."""
-        return tuple(g.seed for g in self.gaps if g.place == place and g.activation == activation and g.diverged)
+        return tuple(gap.seed for gap in self.gaps_of(place, activation) if gap.diverged)
 
     def ended(self, place: Place, activation: str) -> list[int]:
         """Return the planned seeds in order up to the first that has neither a result nor diverged."""
@@ -77,19 +91,6 @@ class Runs:
                 break
             ended.append(seed)
         return ended
-
-    def sorted(self, spec: ReportSpec, records: Iterable[Record]) -> list[Record]:
-        """Return the records that belong to these places and functions, in their order."""
-        places = {place: number for number, place in enumerate(self.places)}
-        functions = {name: number for number, name in enumerate(self.activations)}
-        found = []
-        for record in records:
-            cell = cell_of(record, spec.axes)
-            place, activation = place_of(cell, spec.axes), str(cell["activation"])
-            if place in places and activation in functions:
-                found.append(((places[place], functions[activation], int(cell["seed"]), *_latest(record)), record))
-        found.sort(key=lambda item: item[0])
-        return [record for _, record in found]
 
     def narrowed(self, spec: ReportSpec) -> "Runs":
         """Return what ``spec.only`` leaves, the reference included."""
@@ -108,7 +109,8 @@ class Runs:
         gaps = [gap for gap in self.gaps if shown(gap.place, gap.activation)]
         places = [place for place in self.places if any(shown(place, name) for name in self.activations)]
         names = [name for name in self.activations if any(shown(place, name) for place in places)]
-        return Runs(places, names, self.values, self.seeds, finished, gaps, self.duplicates)
+        attempts = {key: records for key, records in self.attempts.items() if shown(*key)}
+        return Runs(places, names, self.values, self.seeds, finished, gaps, attempts, self.duplicates)
 
 
 def place_text(spec: ReportSpec, place: Place) -> str:
@@ -118,8 +120,8 @@ def place_text(spec: ReportSpec, place: Place) -> str:
 
 def cell_of(record: Record, axes: Sequence[str]) -> dict[str, Any]:
     """Return a record's task, activation, seed and axis values; what ``cell`` lacks comes from what was trained."""
-    cell = {**record["trained"], **record.get("cell", {})}
-    return {key: cell.get(key) for key in ("task", *axes, "activation", "seed")}
+    trained, cell = record["trained"], record.get("cell", {})
+    return {key: cell[key] if key in cell else trained.get(key) for key in ("task", *axes, "activation", "seed")}
 
 
 def place_of(cell: Mapping[str, Any], axes: Sequence[str]) -> Place:
@@ -140,10 +142,6 @@ def _ordered(values: Iterable[Any], planned: bool) -> list[Any]:
     return sorted(distinct, key=key)
 
 
-def _seed(cell: Mapping[str, Any]) -> int:
-    return int(cell["seed"])
-
-
 def _latest(record: Record) -> tuple[str, str]:
     return (record["written_at"], record["trained"]["config_hash"])
 
@@ -155,46 +153,48 @@ def collect(spec: ReportSpec, records: Sequence[Record]) -> Runs:
     other of the same run; of several finished ones the latest counts. Partial ones count where the report includes them.
     """
     statuses = ("finished", "partial") if spec.include_partial else ("finished",)
+    names = ("task", *spec.axes, "activation", "seed")
     cells = [cell_of(record, spec.axes) for record in records]
-    plan = [{key: cell.get(key) for key in ("task", *spec.axes, "activation", "seed")} for cell in spec.planned]
-    known = bool(plan)
-    source = [*plan, *cells] if known else cells
-    orders = {
-        key: _ordered((cell[key] for cell in source), known) for key in ("task", *spec.axes, "activation", "seed")
-    }
+    plan = [{name: cell.get(name) for name in names} for cell in spec.planned]
+    source = [*plan, *cells]
+    orders = {name: _ordered((cell[name] for cell in source), bool(plan)) for name in names}
+    activations = [str(value) for value in orders["activation"]]
+    seeds = [int(seed) for seed in orders["seed"]]
     position = {
-        key: {setting_text(value): index for index, value in enumerate(values)} for key, values in orders.items()
+        name: {setting_text(value): index for index, value in enumerate(values)} for name, values in orders.items()
     }
 
     def place_key(place: Place) -> tuple[int, ...]:
         settings = zip(spec.axes, place.setting, strict=True)
         return (position["task"][place.task], *(position[axis][value] for axis, value in settings))
 
-    places = sorted({place_of(cell, spec.axes) for cell in source}, key=place_key)
-    activations = [str(value) for value in orders["activation"]]
+    runs_of = [(place_of(cell, spec.axes), str(cell["activation"]), int(cell["seed"])) for cell in source]
+    places = sorted({place for place, *_ in runs_of}, key=place_key)
     found: dict[tuple[Place, str, int], list[Record]] = defaultdict(list)
-    for cell, record in zip(cells, records, strict=True):
-        found[place_of(cell, spec.axes), str(cell["activation"]), _seed(cell)].append(record)
-    if known:
-        wanted = [(place_of(cell, spec.axes), str(cell["activation"]), _seed(cell)) for cell in plan]
-    else:
-        wanted = [(place, name, int(seed)) for place in places for name in activations for seed in orders["seed"]]
+    for run, record in zip(runs_of[len(plan) :], records, strict=True):
+        found[run].append(record)
+    wanted = runs_of[: len(plan)] or [(place, name, seed) for place in places for name in activations for seed in seeds]
 
-    seeds = [int(seed) for seed in orders["seed"]]
-    runs = Runs(places, activations, {axis: orders[axis] for axis in spec.axes}, seeds, {})
-    for key in sorted({*wanted, *found}, key=lambda key: (place_key(key[0]), activations.index(key[1]), key[2])):
+    finished: dict[tuple[Place, str], dict[int, Record]] = defaultdict(dict)
+    gaps = []
+    every: dict[tuple[Place, str], list[Record]] = defaultdict(list)
+    duplicates = 0
+    rank = {place: number for number, place in enumerate(places)}
+    for key in sorted({*wanted, *found}, key=lambda key: (rank[key[0]], activations.index(key[1]), key[2])):
         place, activation, seed = key
         attempts = sorted(found.get(key, []), key=_latest)
+        every[place, activation] += attempts
         good = [record for record in attempts if record["status"] in statuses and record["tested"]]
         if good:
-            runs.finished.setdefault((place, activation), {})[seed] = good[-1]
-            runs.duplicates += len(good) - 1
+            finished[place, activation][seed] = good[-1]
+            duplicates += len(good) - 1
         elif attempts:
             last = attempts[-1]
-            runs.gaps.append(Gap(place, activation, seed, last["status"], last["error"] or ""))
+            gaps.append(Gap(place, activation, seed, last["status"], last["error"] or ""))
         else:
-            runs.gaps.append(Gap(place, activation, seed, "missing"))
-    return runs
+            gaps.append(Gap(place, activation, seed, "missing"))
+    values = {axis: orders[axis] for axis in spec.axes}
+    return Runs(places, activations, values, seeds, dict(finished), gaps, dict(every), duplicates)
 
 
 def declared_scores(records: Iterable[Record]) -> dict[str, Score]:

@@ -146,7 +146,7 @@ def _latex(text):
 
 def _page(analysis):
     """Words and bold of the page's comparison tables."""
-    text = page(analysis, [], [{} for _ in analysis.records])
+    text = page(analysis, [])
     found = {}
     section = text[text.index('<section id="compared">') : text.index('<section id="ranks">')]
     blocks = re.split(r"<h3>|<summary>(?!config)", section)[1:]

@@ -12,6 +12,8 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.records import blank
 from lpflu_bench.reports import drawing, figures
 from lpflu_bench.reports.analysis import analyse
+from lpflu_bench.reports.figures import draw_all
+from lpflu_bench.reports.page import page
 from lpflu_bench.reports.report import write_report
 
 
@@ -235,3 +237,23 @@ def test_a_large_study_has_no_figure_for_each_place(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert "at most 12 places" in text
     assert "at a glance" in text
+
+
+def test_a_large_study_lists_its_runs_in_cells_csv_alone(monkeypatch):
+    analysis = analyse(spec(), grid(2))
+    assert "<td>1</td>" in page(analysis, []).split('id="runs"')[1]
+    monkeypatch.setattr("lpflu_bench.reports.page.MAX_RUNS", 11)
+    runs = page(analysis, []).split('id="runs"')[1]
+    assert "The 12 runs are in cells.csv" in runs
+    assert "<table" not in runs
+
+
+def test_curves_of_records_read_in_short_are_asked_for():
+    records = grid(2)
+    whole = {item["trained"]["config_hash"]: item["trained"]["curve"] for item in records}
+    for item in records:
+        item["trained"]["curve"] = item["trained"]["curve"][-1:]
+    assert not any(drawn.kind == "curves" for drawn in draw_all(analyse(spec(), records)))
+    drawn = draw_all(analyse(spec(), records), lambda item: whole[item["trained"]["config_hash"]])
+    (curves,) = (drawing for drawing in drawn if drawing.kind == "curves")
+    assert len(curves.figure.axes[0].lines[0].get_xdata()) == 12

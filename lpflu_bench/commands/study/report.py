@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lpflu_bench.commands.report import add_include
@@ -43,8 +44,13 @@ def execute(session: Session, args: argparse.Namespace) -> int:
             return None
         return load_outcomes(store.record_path(record["trained"]["config_hash"]), test)
 
+    def curve(record: Record) -> Sequence[Mapping[str, float]]:
+        """Return a run's whole training curve; the records above have its last point."""
+        whole = store.record(record["trained"]["config_hash"])
+        return whole["trained"]["curve"] if whole else ()
+
     for spec, chosen, place in parts:
-        write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes)
+        write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes, curve)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     return 0
 

@@ -1,12 +1,14 @@
 """Records as a table: one row per run, nested keys as dotted columns."""
 
+import csv
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from lpflu_bench.records import Record, Tested
+from lpflu_bench.files import replaced_atomically
+from lpflu_bench.records import LAYERS, Record, Tested
 
 _FIRST = ["task", "kind", "network", "activation", "seed", "weights", "status"]
 _MIDDLE = [
@@ -22,7 +24,12 @@ _MIDDLE = [
 _GROUPS = ["cell", "conditions", "metrics", "", "test", "activation_settings", "placement", "diagnostics", "config"]
 _LAST = ["config_hash", "code", "environment", "started_at", "finished_at", "written_at", "failed_at", "error"]
 _SCALAR_TYPES = {str, int, float, bool, type(None)}
-_LEFT_OUT = {"scores", "tested", "curve", "placement.layers", "placement.kept_layers", "diagnostics.layers"}
+_LEFT_OUT = {
+    "scores",
+    "tested",
+    "curve",
+    *(f"{part}.{name}" for part in ("placement", "diagnostics") for name in LAYERS),
+}
 
 
 def flatten(record: Record) -> dict[str, Any]:
@@ -86,21 +93,26 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def cells_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """Return one row for each test of each run, sorted by task, network, cell, activation, seed.
+def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns' names, and one row for each test of each run, sorted by task, network, cell, activation, seed.
 
     A run that was not tested has one row. A run with weight averaging has two for each test: ``weights`` says whether
-    ``metrics.*`` are the ``raw`` or the ``averaged`` weights'. A place is empty where a run has no such key.
+    ``metrics.*`` are the ``raw`` or the ``averaged`` weights'. A place is None where a run has no such key.
     """
-    return flat_frame(records, [flatten(record) for record in records])
-
-
-def flat_frame(records: Sequence[Record], flats: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return :func:`cells_frame` of records that are flattened already; ``flats`` in the order of ``records``."""
-    rows: list[dict[str, Any]] = []
-    for record, flat in zip(records, flats, strict=True):
-        rows += [{**flat, **_test_columns(test)} for test in record["tested"]] or [{**flat, "weights": "raw"}]
-    columns = column_order([key for row in rows for key in row])
+    position: dict[str, int] = {}
+    found: list[list[Any]] = []
+    for record in records:
+        flat = flatten(record)
+        for more in [_test_columns(test) for test in record["tested"]] or [{"weights": "raw"}]:
+            row: list[Any] = [None] * len(position)
+            for key, value in itertools.chain(flat.items(), more.items()):
+                index = position.setdefault(key, len(row))
+                if index == len(row):
+                    row.append(value)
+                else:
+                    row[index] = value
+            found.append(row)
+    columns = column_order(list(position)) or _FIRST
     by = [
         "task",
         "network",
@@ -112,6 +124,16 @@ def flat_frame(records: Sequence[Record], flats: Sequence[Mapping[str, Any]]) ->
         "config_hash",
         "started_at",
     ]
-    rows.sort(key=lambda row: [_sort_key(row.get(name)) for name in by])
-    # Object columns keep a whole number whole beside an empty place.
-    return pd.DataFrame(rows, columns=columns or _FIRST, dtype=object)
+    order = [position[name] for name in columns if name in position]
+    rows = [[row[index] if index < len(row) else None for index in order] for row in found]
+    keys = [columns.index(name) for name in by if name in columns]
+    rows.sort(key=lambda row: [_sort_key(row[index]) for index in keys])
+    return columns, rows
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows under their columns' names; an empty place for None."""
+    with replaced_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,9 +1,15 @@
 import json
 
+import pandas as pd
 import pytest
 from synthetic_records import detection, grid, record, result_of_test
 
-from lpflu_bench.reports.frames import cells_frame, flatten
+from lpflu_bench.reports.cells import cell_rows, flatten
+
+
+def cells_frame(records):
+    columns, rows = cell_rows(records)
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def test_flatten_dots_nested_keys_and_leaves_layer_tables_out():

@@ -23,7 +23,7 @@ from lpflu_bench.data.image_cache import CacheMode
 from lpflu_bench.data.image_files import in_threads, read_header, read_image
 from lpflu_bench.data.splits import choose_splits, hold_out
 from lpflu_bench.data.synthetic_voc import draw_voc
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, check_range
 
 Parts = dict[str, list[RawAnnotation]]
 
@@ -51,6 +51,8 @@ class DetectionFolder(BenchDataModule):
             ``test``, else the test set.
         test_fraction: share of the images that is held out for the test where there is no split for it: the same ones
             for every seed.
+        val_fraction: share of the training images, in (0, 1), that is held out for validation: the same ones for every
+            seed; null: as ``val`` says.
         image_size: S; both sides are resized to it.
         augmentation: of training images: ``jitter_flip`` (the paper's: colour jitter and horizontal flip), ``flip`` or
             ``none``.
@@ -84,6 +86,7 @@ class DetectionFolder(BenchDataModule):
         test: str | None = None,
         val: str | None = None,
         test_fraction: float = 0.2,
+        val_fraction: float | None = None,
         image_size: int = 320,
         augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
         jitter: JitterStrength = JitterStrength(),  # noqa: B008 (it is frozen)
@@ -106,7 +109,10 @@ class DetectionFolder(BenchDataModule):
         if classes is not None or root == EMBEDDED:  # else derived when the data are read
             self.class_names = list(classes or self.embedded_classes)
         self.split_names = (train, test, val)
+        if val_fraction is not None:
+            check_range("data.val_fraction", val_fraction, above=0, below=1)
         self.test_fraction = test_fraction
+        self.val_fraction = val_fraction
         self.image_size = image_size
         self.augmentation = augmentation
         self.jitter = jitter
@@ -152,10 +158,16 @@ class DetectionFolder(BenchDataModule):
             test_name = f"{self.test_fraction:.0%} of it"
         else:
             testing, test_name = _read_splits(layout, splits.test), splits.test
+        if self.val_fraction:
+            training, validation = hold_out(training, self.val_fraction, "val_fraction")
+        elif splits.val is not None:
+            validation = _read_splits(layout, splits.val)
+        else:
+            validation = []
         self._category_ids = layout.category_ids()
         parts: Parts = {"training": training, "test": testing}
-        if splits.val is not None:
-            parts["validation"] = _read_splits(layout, splits.val)
+        if validation:
+            parts["validation"] = validation
         if self.root != EMBEDDED:
             derived = class_names(annotation for part in parts.values() for annotation in part)
             self.class_names = self.classes or derived

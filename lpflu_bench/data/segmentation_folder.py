@@ -23,7 +23,7 @@ from lpflu_bench.data.segmentation_layouts.cityscapes import CityscapesLayout
 from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes, is_color_mask, read_pixels
 from lpflu_bench.data.splits import choose_splits, hold_out
 from lpflu_bench.data.synthetic_cityscapes import SCENES_NAME, draw_scenes
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, check_range
 
 # ImageNet's channel statistics: near enough to any photographs', and the same for every data set.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -54,6 +54,8 @@ class SegmentationFolder(BenchDataModule):
             ``test``, else the test set.
         test_fraction: share of the images that is held out for the test where there is no split for it: the same ones
             for every seed.
+        val_fraction: share of the training images, in (0, 1), that is held out for validation: the same ones for every
+            seed; null: as ``val`` says.
         size: height and width that images are resized to, for training and for the network at test.
         crop_size: height and width of the random crop that is trained on, out of ``size``; null trains on whole images.
         augmentation: of training images: ``jitter_flip`` (colour jitter and horizontal flip), ``flip`` or ``none``;
@@ -82,6 +84,7 @@ class SegmentationFolder(BenchDataModule):
         test: str | None = None,
         val: str | None = None,
         test_fraction: float = 0.2,
+        val_fraction: float | None = None,
         size: tuple[int, int] = (512, 1024),
         crop_size: tuple[int, int] | None = (256, 512),
         augmentation: Literal["jitter_flip", "flip", "none"] = "jitter_flip",
@@ -102,7 +105,10 @@ class SegmentationFolder(BenchDataModule):
         self.layout_name = layout
         self._label_setting = labels
         self.split_names = (train, test, val)
+        if val_fraction is not None:
+            check_range("data.val_fraction", val_fraction, above=0, below=1)
         self.test_fraction = test_fraction
+        self.val_fraction = val_fraction
         self.size = (size[0], size[1])
         self.crop_size = (crop_size[0], crop_size[1]) if crop_size else self.size
         self.augmentation = augmentation
@@ -130,6 +136,8 @@ class SegmentationFolder(BenchDataModule):
         else:
             test, test_name = _read_splits(layout, splits.test), splits.test
         val = None if splits.val is None else _read_splits(layout, splits.val)
+        if self.val_fraction:
+            train, val = hold_out(train, self.val_fraction, "val_fraction")
         labels = self._label_setting or layout.labels() or self._derive([*train, *test, *(val or [])])
         self.labels = label_table(labels, train_ids=layout.train_ids)
         if isinstance(layout, CityscapesLayout) and isinstance(labels, str) and not layout.train_ids:

@@ -82,16 +82,24 @@ def choose_splits(names: Sequence[str], train: str | None, test: str | None, val
     return Splits(train, test, val)
 
 
-def hold_out(items: Sequence[Item], share: float) -> tuple[list[Item], list[Item]]:
+def hold_out(items: Sequence[Item], share: float, setting: str = "test_fraction") -> tuple[list[Item], list[Item]]:
     """Return the items that are kept and a random share that is held out: the same ones for every run's seed.
+
+    Args:
+        items: images, in any order that does not change.
+        share: of them.
+        setting: of the data module that asks for it; another one holds out others.
 
     Raises:
         UserError: one of the two would be empty.
     """
-    generator = torch.Generator().manual_seed(derive_seed(0, "test_fraction"))
+    generator = torch.Generator().manual_seed(derive_seed(0, setting))
     order = torch.randperm(len(items), generator=generator).tolist()
     count = round(share * len(items))
     if not 0 < count < len(items):
-        raise UserError(f"data.test_fraction {share} of {len(items)} images leaves none to train on or none to test on")
+        purpose = "validate" if setting == "val_fraction" else "test"
+        raise UserError(
+            f"data.{setting} {share} of {len(items)} images leaves none to train on or none to {purpose} on"
+        )
     held = set(order[:count])
     return [item for i, item in enumerate(items) if i not in held], [items[i] for i in sorted(held)]

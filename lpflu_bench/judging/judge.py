@@ -6,16 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpflu_bench import environment
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import require_writable
+from lpflu_bench.inference.rule import Rule
+from lpflu_bench.inference.sequential import default_looks
 from lpflu_bench.judging.isolated import examine
 from lpflu_bench.judging.judgement import Judgement, Settings, earlier
+from lpflu_bench.judging.ladder import TEST_SHARE, Ladder, require_room
 from lpflu_bench.judging.page import write_page
+from lpflu_bench.judging.recipes import TASKS, plan_of
 from lpflu_bench.judging.subject import Subject, subject_of
+from lpflu_bench.seeding import derive_seed
+from lpflu_bench.studies.store import Store
 from lpflu_bench.text import nearest
 
-TASKS = Settings().tasks
 BUDGET = 600.0
 FOLDER = "try"
 """Of all tries, among results and runs."""
@@ -100,17 +106,49 @@ def _settings(
 
 
 def _work(judgement: Judgement, budget: float, results: Path, runs: Path, progress: Callable[[str], None]) -> None:
+    """Do what is left of a try; whatever ends it, what was found is written."""
     begin, before = time.monotonic(), judgement.seconds
+
+    def left() -> float:
+        return budget * (1 - TEST_SHARE) - before - (time.monotonic() - begin)
+
     try:
+        subject, settings = judgement.subject, judgement.settings
         if judgement.examination is None:
-            names = {
-                **{name: name for name in judgement.settings.against},
-                judgement.subject.name: judgement.subject.spec,
-            }
-            judgement.examination = examine(judgement.subject.spec, names, progress=progress)
-            judgement.ended = judgement.examination.fatal is not None
+            names = {**{name: name for name in settings.against}, subject.name: subject.spec}
+            judgement.examination = examine(subject.spec, names, progress=progress)
+            judgement.write()
+        if judgement.examination.fatal is not None:
+            judgement.stopped = "It was not trained."
+        else:
+            ladder = _ladder(judgement, results, runs, progress)
+            require_room(ladder, settings.tasks[0], left, budget)
+            ladder.climb(left())
+            judgement.stopped = ladder.stopped
+            judgement.tasks = ladder.score_tests()
+        judgement.ended = True
     finally:
         judgement.seconds = before + time.monotonic() - begin
         if judgement.examination is not None:
             judgement.write()
             write_page(judgement)
+
+
+def _ladder(judgement: Judgement, results: Path, runs: Path, progress: Callable[[str], None]) -> Ladder:
+    subject, settings = judgement.subject, judgement.settings
+    label = subject.name if subject.name not in settings.against else f"{subject.name} (judged)"
+    rule = Rule(
+        level=settings.level / len(settings.tasks),
+        margin={"": settings.margin},
+        looks=default_looks(settings.max_seeds),
+    )
+    own = Store(f"{FOLDER}/{subject.name}", results, runs)
+    key = derive_seed(0, environment.IMPORTED, *(f"{task}={root}" for task, root in sorted(settings.roots.items())))
+    shared = Store(f"{FOLDER}/references-{key:016x}", results, runs)
+    plans = {
+        task: plan_of(
+            task, subject, label, settings.against, rule, settings.roots.get(task), own.runs / f"plan-{task}.json"
+        )
+        for task in settings.tasks
+    }
+    return Ladder(plans, label, settings.against, rule, own, shared, progress=progress)

@@ -47,8 +47,12 @@ class PlannedTest:
 
 
 def is_finished(record: Record | None, tests: Sequence[PlannedTest]) -> bool:
-    """Return whether a record is finished and has every planned test: one may have come to the plan later."""
-    return record is not None and record["status"] == "finished" and all(test.of(record) for test in tests)
+    """Return whether a record is finished and has every planned test: one may have come to the plan later.
+
+    Where no test is planned, the training alone counts.
+    """
+    done = ("finished",) if tests else ("finished", "fitted")
+    return record is not None and record["status"] in done and all(test.of(record) for test in tests)
 
 
 @dataclass(frozen=True)

@@ -185,14 +185,14 @@ class StudyRun:
                 f"stopped, with the runs in progress interrupted, because of the disk: {outcome.error}; make room and "
                 "re-run the same command to resume"
             )
-        outcome = _checked(cell, outcome)
+        outcome = _checked(cell, outcome, self._tests_of(cell))
         if outcome.record is not None:
             state = str(outcome.record["status"])
             attempts = self._store.end_attempt(cell.hash, state)
             outcomes = base64.b64decode(outcome.outcomes) if outcome.outcomes else None
             record: Record = {**outcome.record, "cell": dict(cell.labels), "attempts": attempts}
             self._store.write(cell.hash, record, outcomes)
-            if state == "finished":
+            if is_finished(record, self._tests_of(cell)):
                 self.summary.finished.append(cell)
             else:
                 self.summary.partial[cell] = "; ".join(dict.fromkeys(_shortfalls(record)))
@@ -253,12 +253,13 @@ def _shortfalls(record: Record) -> list[str]:
     return [reason for reason in reasons if reason]
 
 
-def _checked(cell: Cell, outcome: Outcome) -> Outcome:
+def _checked(cell: Cell, outcome: Outcome, tests: Sequence[PlannedTest]) -> Outcome:
     record = outcome.record
     if record is None:
         return outcome
     digest = record["trained"]["config_hash"]
-    if record["status"] not in ("finished", "partial"):
+    ended = ("finished", "partial") if tests else ("finished", "partial", "fitted")
+    if record["status"] not in ended:
         problem = f"the run ended with a record that says '{record['status']}'"
     elif digest != cell.hash:
         problem = f"the run's configuration has the hash {digest}, the plan's {cell.hash}"

@@ -34,12 +34,12 @@ class Selection:
 
 
 def validation_scores(record: Record) -> dict[str, float]:
-    """Return the scores of a finished run on its validation set after the last epoch; none of a failed run.
+    """Return the scores of a trained run on its validation set after the last epoch; none of a failed run.
 
     Nothing is chosen on the test set: a study that tunes holds out a part of the training set (``data.val_fraction``).
     """
     curve = record["trained"]["curve"]
-    last = curve[-1] if record["status"] == "finished" and curve else {}
+    last = curve[-1] if record["status"] in ("finished", "fitted") and curve else {}
     return {name.removeprefix("val_"): float(value) for name, value in last.items() if name.startswith("val_")}
 
 

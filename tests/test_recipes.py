@@ -10,6 +10,8 @@ from lpflu_bench.cli import main
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tasks").rglob("*.yaml"))
+# Large networks that differ from others here by their names alone, or smp's that have a recipe of each kind.
+LARGE = {"tasks/imagenet/resnet50.yaml", "tasks/imagenet/convnext_tiny.yaml", "tasks/cityscapes/unet_vgg13.yaml"}
 OVERLAYS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml") if "studies" not in p.parts)
 
 
@@ -18,7 +20,9 @@ def _in_the_clone(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(recipe, marks=pytest.mark.slow if recipe in LARGE else ()) for recipe in RECIPES]
+)
 def test_recipe_fits_and_tests(recipe, tmp_path):
     run = str(tmp_path / "run")
     arguments = ["--config", recipe, "--config", "configs/smoke.yaml", "--model.activation", "lpflu", "--run_dir", run]

@@ -24,6 +24,8 @@ KINDS = {
     "cifar10": "CIFAR10",
     "fashion_mnist": "FashionMNIST",
     "image_folder": "ImageFolder",
+    "imagenet": "ImageNet",
+    "tiny_imagenet": "TinyImageNet",
     "voc": "VOC",
     "detection_folder": "DetectionFolder",
     "cityscapes": "Cityscapes",

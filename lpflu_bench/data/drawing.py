@@ -2,8 +2,10 @@
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets import Cityscapes
 from torchvision.utils import draw_bounding_boxes
@@ -73,3 +75,9 @@ def draw_masks(image: Tensor, classes: Tensor, class_names: Sequence[str], opaci
     known = classes < len(colors)
     overlay = palette[classes.where(known, 0)].permute(2, 0, 1)
     return torch.lerp(image.cpu().float(), overlay, opacity * known.float()).round().byte()
+
+
+def save_png(pixels: Tensor, path: Path) -> None:
+    """Write uint8 pixels [1 or 3, H, W] as a PNG file, grey or RGB."""
+    rows = pixels.cpu().permute(1, 2, 0).numpy()
+    Image.fromarray(rows[..., 0] if rows.shape[-1] == 1 else rows).save(path)

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchvision.io import write_png
 
-from lpflu_bench.data.drawing import draw_predictions
+from lpflu_bench.data.drawing import draw_predictions, save_png
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.box_map import Backend, BoxMAP, to_cpu
 from lpflu_bench.modules.box_matches import detection_outcomes, match_image
@@ -190,7 +189,7 @@ class DetectionModule(BenchModule):
     ) -> list[dict[str, Any]]:
         """Draw the boxes of at least 30 % on the image; return a row for each box, best first."""
         if image is not None:
-            write_png(draw_predictions(image, prediction, class_names), str(folder / f"{name}.png"))
+            save_png(draw_predictions(image, prediction, class_names), folder / f"{name}.png")
         columns = (prediction[name].tolist() for name in ("labels", "scores", "boxes"))
         return [
             {

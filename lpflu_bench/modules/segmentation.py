@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
-from torchvision.io import encode_png, write_file
 
-from lpflu_bench.data.drawing import draw_masks
+from lpflu_bench.data.drawing import draw_masks, save_png
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.networks.segmenters import build_segmenter
+from lpflu_bench.networks.segmenters import build_segmenter, segmenter_name
 from lpflu_bench.outcomes import SegmentationOutcomes
 from lpflu_bench.scores import Score
 
@@ -57,9 +56,11 @@ class SegmentationModule(BenchModule):
 
     Args:
         num_classes: number of classes.
-        architecture: of segmentation_models_pytorch: ``unet``, ``fpn``, ``deeplabv3plus``, ``segformer``, ...
-        encoder_name: encoder of segmentation_models_pytorch, trained from scratch. The default is plain 3 x 3
-            convolutions as in the original U-Net, with batch norm added; ``resnet34`` has residual blocks.
+        architecture: ``original_unet`` (Ronneberger et al., 2015), or one of segmentation_models_pytorch: ``unet``, ``fpn``,
+            ``deeplabv3plus``, ``segformer``, ...
+        encoder_name: encoder of segmentation_models_pytorch, trained from scratch; null: ``vgg13_bn``, plain 3 x 3
+            convolutions. ``resnet34`` has residual blocks.
+        batch_norm: of ``original_unet``, which had none.
         ignore_index: mask value of pixels that are neither trained on nor scored.
         other_class: the class index of "everything else", where the task has such a class.
         per_class: report each class's IoU too.
@@ -75,7 +76,8 @@ class SegmentationModule(BenchModule):
         self,
         num_classes: int,
         architecture: str = "unet",
-        encoder_name: str = "vgg13_bn",
+        encoder_name: str | None = None,
+        batch_norm: bool = True,
         ignore_index: int = 255,
         other_class: int | None = None,
         per_class: bool = False,
@@ -83,7 +85,7 @@ class SegmentationModule(BenchModule):
     ) -> None:
         if other_class is not None and not 0 <= other_class < num_classes:
             raise UserError(f"model.other_class is {other_class}: it must be null, or 0 to {num_classes - 1}")
-        self._build = (num_classes, architecture, encoder_name)
+        self._build = (num_classes, architecture, encoder_name, batch_norm)
         self._ignore_index = ignore_index
         super().__init__(**kwargs)
         self.other_class = other_class
@@ -110,12 +112,12 @@ class SegmentationModule(BenchModule):
     @property
     def network_name(self) -> str:
         """The architecture's and the encoder's name."""
-        return "-".join(self._build[1:])
+        return segmenter_name(*self._build[1:])
 
     def build_network(self) -> nn.Module:
         """Return the segmentation network."""
-        num_classes, architecture, encoder_name = self._build
-        return build_segmenter(num_classes, architecture=architecture, encoder_name=encoder_name)
+        num_classes, architecture, encoder_name, batch_norm = self._build
+        return build_segmenter(num_classes, architecture=architecture, encoder_name=encoder_name, batch_norm=batch_norm)
 
     def build_metrics(self) -> MulticlassConfusionMatrix:
         """Return the confusion matrix, kept on the device and summed over the ranks."""
@@ -208,10 +210,9 @@ class SegmentationModule(BenchModule):
         self, folder: Path, name: str, image: Tensor | None, prediction: Tensor, class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Write class indices as an 8-bit PNG, and their colours over the image; return each class's share."""
-        encoded = encode_png(prediction.to("cpu", torch.uint8)[None])
-        write_file(str(folder / f"{name}_classes.png"), encoded)
+        save_png(prediction.to(torch.uint8)[None], folder / f"{name}_classes.png")
         if image is not None:
-            write_file(str(folder / f"{name}.png"), encode_png(draw_masks(image, prediction, class_names)))
+            save_png(draw_masks(image, prediction, class_names), folder / f"{name}.png")
         shares = torch.bincount(prediction.flatten().cpu(), minlength=len(class_names)) / prediction.numel()
         return [
             {"class": class_name, "share": round(share, 6)}

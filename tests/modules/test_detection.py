@@ -9,12 +9,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from pytorch_lightning import Trainer, seed_everything
 from tiny import quiet_trainer
-from torchvision.io import decode_image
 from torchvision.ops import box_iou
 
 from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.data import VOC
 from lpflu_bench.data.drawing import draw_predictions
+from lpflu_bench.data.image_files import read_image
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import DetectionModule, WarmupDecayHold
 from lpflu_bench.modules.box_map import BoxMAP
@@ -286,7 +286,7 @@ def test_predict_leaves_pictures_and_a_table(tmp_path):
     run.predict(network, data, return_predictions=False)
     pictures = sorted((tmp_path / "out").glob("*.png"))
     assert [path.name for path in pictures] == ["000000_000000.png", "000001_000001.png"]
-    assert decode_image(str(pictures[0])).shape == data.original_image(0).shape
+    assert read_image(pictures[0]).shape == data.original_image(0).shape
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert list(table.columns) == ["index", "file", "class", "score", "x1", "y1", "x2", "y2"]
     assert table["index"].nunique() <= 8

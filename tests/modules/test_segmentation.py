@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning import seed_everything
 from tiny import quiet_trainer
-from torchvision.io import decode_image
 
 from lpflu_bench.callbacks.predictions import PredictionWriter
 from lpflu_bench.data import Cityscapes
 from lpflu_bench.data.drawing import draw_masks
+from lpflu_bench.data.image_files import read_image
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import SegmentationModule
 from lpflu_bench.modules.segmentation import class_ious
@@ -153,9 +153,9 @@ def test_predictions_are_drawn_and_listed(trained, tmp_path):
         "000001_demo_000001_000000_leftImg8bit.png",
     ]
     assert sum(name.endswith("_leftImg8bit.png") for name in drawn) == 2
-    picture = decode_image(str(tmp_path / "predict" / drawn[0]))
+    picture = read_image(tmp_path / "predict" / drawn[0])
     assert picture.shape == data.original_image(0).shape == (3, 96, 192)
-    assert torch.equal(decode_image(str(tmp_path / "predict" / drawn[1]))[0], predictions[0].byte())
+    assert torch.equal(read_image(tmp_path / "predict" / drawn[1])[0], predictions[0].byte())
     table = pd.read_csv(tmp_path / "predict" / "predictions.csv")
     assert table["index"].nunique() == 8
     assert table[table["index"] == 0]["share"].sum() == pytest.approx(1, abs=1e-4)

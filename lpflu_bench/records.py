@@ -14,6 +14,8 @@ from lpflu_bench.files import write_text_atomically
 
 SCHEMA = 2
 FILE_NAME = "record.json"
+EXPORTED = "exported"
+"""The folder beside a run's record that ``lpflu-bench deploy`` writes its files into."""
 
 Status = Literal["fitted", "interrupted", "failed", "partial", "finished"]
 """What became of a run.

@@ -249,19 +249,21 @@ class RunRecord(Callback):
             "environment": environment.describe(device),
             "finished_at": _now(),
         }
-        others = _other_tests(self._tested or self._earlier_tests(), test)
+        earlier = self._earlier()
+        others = _other_tests(self._tested or (earlier["tested"] if earlier else []), test)
         if trainer.is_global_zero and pl_module.outcomes is not None:
             test["outcomes"] = save_outcomes(
                 pl_module.outcomes, self.path, test["weights"], test["conditions"], keep=others
             )
         self._tested = [*others, test]
         complete = self._trained["incomplete"] is None and not any(one["incomplete"] for one in self._tested)
-        self._write(trainer, pl_module, "finished" if complete else "partial")
+        deployed = earlier.get("deployed") if earlier else None
+        self._write(trainer, pl_module, "finished" if complete else "partial", deployed=deployed)
 
-    def _earlier_tests(self) -> list[Tested]:
-        """Return the tests that the record on disk has of the same training."""
+    def _earlier(self) -> Record | None:
+        """Return the record on disk if it is of the same training."""
         record = readable_record(self.path)
-        return record["tested"] if record and self._trained and _same(record["trained"], self._trained) else []
+        return record if record and self._trained and _same(record["trained"], self._trained) else None
 
     # --- failure -----------------------------------------------------------------------------------------------------
 
@@ -288,6 +290,7 @@ class RunRecord(Callback):
         status: Status,
         error: str | None = None,
         failed_at: dict[str, int] | None = None,
+        deployed: dict[str, Any] | None = None,
     ) -> None:
         if not trainer.is_global_zero:
             return
@@ -302,6 +305,8 @@ class RunRecord(Callback):
             "scores": [cast(ScoreFields, asdict(score)) for score in pl_module.declared_scores],
             "tested": self._tested,
         }
+        if deployed is not None:  # of the same checkpoint: a further test changes nothing of it
+            record["deployed"] = deployed
         write_record(record, self.path)
 
 

@@ -49,13 +49,15 @@ def run(args: argparse.Namespace) -> int:
     for option in ("batch_size", "calibration_images", "repeats"):
         if getattr(args, option) < 1:
             raise UserError(f"--{option.replace('_', '-')} must be at least 1, not {getattr(args, option)}")
+    import pandas as pd
     from rich.console import Console
 
     from lpflu_bench.evaluation.deploy import Settings, deploy, is_deployed
     from lpflu_bench.evaluation.onnx_export import require_onnx
     from lpflu_bench.evaluation.trained_run import find_runs, open_run
     from lpflu_bench.records import FILE_NAME, Record, write_record
-    from lpflu_bench.reports.deployed import deployed_frame, deployed_tables
+    from lpflu_bench.reports.deployed import deployed_section
+    from lpflu_bench.terminal import next_command, text_table
 
     require_onnx()
     settings = Settings(args.batch_size, args.calibration_images, args.repeats)
@@ -72,13 +74,16 @@ def run(args: argparse.Namespace) -> int:
             record: Record = {**opened.record, "deployed": deployment.as_dict()}
             write_record(record, folder / FILE_NAME)
             records.append(record)
-    frame = deployed_frame(records)
+    section = deployed_section(records)
+    assert section is not None
     console = Console(highlight=False)
-    for table in deployed_tables(frame):
-        console.print(table)
+    for table in section.tables:
+        console.print(text_table(table.title, table.head, table.lines, texts=table.texts))
+    console.print(section.note)
     if args.csv is not None:
-        write_measurements(frame, args.csv)
+        write_measurements(pd.DataFrame(section.rows), args.csv)
         console.print(f"written: {args.csv}")
+    console.print(next_command("report", *args.runs))
     return 0
 
 

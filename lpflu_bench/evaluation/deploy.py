@@ -20,8 +20,8 @@ from lpflu_bench.evaluation.onnx_runtime import OnnxNetwork, make_session
 from lpflu_bench.evaluation.quantize import quantize, signal_to_noise
 from lpflu_bench.evaluation.trained_run import TrainedRun, score
 from lpflu_bench.files import replaced_atomically
+from lpflu_bench.records import EXPORTED
 
-EXPORTED = "exported"
 _TOLERANCE = 1e-3
 _CALIBRATION_BATCH = 32
 

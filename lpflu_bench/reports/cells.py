@@ -28,6 +28,7 @@ _LEFT_OUT = {
     "scores",
     "tested",
     "curve",
+    "deployed",
     *(f"{part}.{name}" for part in ("placement", "diagnostics") for name in LAYERS),
 }
 

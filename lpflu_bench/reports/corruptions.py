@@ -1,14 +1,16 @@
 """Corruption errors of a study's functions, as the benchmark of corruptions defines them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from lpflu_bench.records import Record
+from lpflu_bench.reports.sections import Section, TextTable, trainings_by_setting
 from lpflu_bench.scores import main_score, recorded_scores
 
 _KEY = "data.test_corruption"
+_LABELS = ("setting", "activation", "seeds")
 MEAN = "mean"
 
 
@@ -23,19 +25,9 @@ def corruption_errors(records: Sequence[Record], reference: str) -> list[dict[st
         records: finished ones; those without tests under corruptions are left out.
         reference: the function that the others are compared with.
     """
-    trainings: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record["status"] == "finished":
-            trainings[record["trained"]["config_hash"]].append(record)
-    errors: dict[str, dict[tuple[str, int], dict[str, dict[int, float]]]] = defaultdict(dict)
-    test_axes = _test_axes(trainings.values())
-    for group in trainings.values():
-        if found := _errors(group):
-            labels = _labels(group[0], test_axes)
-            run = str(labels.pop("activation")), int(labels.pop("seed"))
-            errors[", ".join(str(value) for value in labels.values())][run] = found
     rows = []
-    for setting, runs in errors.items():
+    for setting, trainings in trainings_by_setting(r for r in records if r["status"] == "finished").items():
+        runs = {run: found for run, group in trainings.items() if (found := _errors(group))}
         for activation in dict.fromkeys(name for name, _ in runs):
             ratios: dict[str, list[float]] = defaultdict(list)
             seeds = [seed for name, seed in runs if name == activation and (reference, seed) in runs]
@@ -46,22 +38,6 @@ def corruption_errors(records: Sequence[Record], reference: str) -> list[dict[st
                 means = {name: fmean(values) for name, values in ratios.items()}
                 rows.append({"setting": setting, "activation": activation, "seeds": len(seeds), **means})
     return rows
-
-
-def _test_axes(groups: Iterable[Sequence[Record]]) -> set[str]:
-    """Return the labels that differ between tests of one training: they are no settings of a training."""
-    differing = set()
-    for group in groups:
-        cells = [record.get("cell", {}) for record in group]
-        differing |= {key for cell in cells for key in cell if any(other.get(key) != cell[key] for other in cells)}
-    return differing
-
-
-def _labels(record: Record, left_out: set[str]) -> dict[str, Any]:
-    """Return what a training is called in its study."""
-    labels = {key: record["trained"][key] for key in ("task", "network", "activation", "seed")}
-    merged = {**labels, **record.get("cell", {})}
-    return {key: value for key, value in merged.items() if key not in {"study", "stage", *left_out}}
 
 
 def _errors(group: Sequence[Record]) -> dict[str, dict[int, float]]:
@@ -86,24 +62,21 @@ def _ratios(own: Mapping[str, Mapping[int, float]], reference: Mapping[str, Mapp
     return {MEAN: fmean(ratios.values()), **ratios} if ratios else {}
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]], reference: str) -> str:
-    """Return the rows as a section of Markdown; empty for none."""
+def corruption_section(records: Sequence[Record], reference: str) -> Section | None:
+    """Return the corruption errors as a section; None where nothing was tested under corruptions."""
+    rows = corruption_errors(records, reference)
     if not rows:
-        return ""
+        return None
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in _LABELS]
     lines = [
-        "",
-        "## Corruption errors",
-        "",
-        f"Percent of {reference}'s error, summed over the severities; mean: over the corruptions (mCE). Below 100 is better.",
-        "",
-        "| " + " | ".join([*_LABELS, *names]) + " |",
-        "|" + "---|" * 3 + "---:|" * len(names),
+        [*(str(row[label]) for label in _LABELS), *(f"{row[name]:.1f}" if name in row else "–" for name in names)]
+        for row in rows
     ]
-    for row in rows:
-        cells = [f"{row[name]:.1f}" if name in row else "" for name in names]
-        lines.append("| " + " | ".join([*(str(row[label]) for label in _LABELS), *cells]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-_LABELS = ("setting", "activation", "seeds")
+    return Section(
+        "corruptions",
+        "Corruption errors",
+        f"Percent of {reference}'s error, summed over the severities, of the same seed; mean: over the corruptions (mCE). "
+        "Below 100 is better.",
+        [TextTable("", ["setting", "function", "seeds", *(name.replace("_", " ") for name in names)], lines, texts=2)],
+        [{name: row.get(name) for name in (*_LABELS, *names)} for row in rows],
+    )

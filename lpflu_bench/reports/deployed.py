@@ -1,121 +1,128 @@
-"""What deployment leaves of trained networks, as tables: scores kept, size, nodes, latency beside ReLU."""
+"""What deployment leaves of trained networks: scores kept, size, nodes, latency beside ReLU."""
 
-from collections.abc import Mapping, Sequence
-from statistics import median
-from typing import Any, cast
-
-import pandas as pd
-from rich.table import Table
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean, median, stdev
+from typing import Any
 
 from lpflu_bench.records import Record
+from lpflu_bench.reports.sections import Section, TextTable, trainings_by_setting
 from lpflu_bench.scores import Score, main_score, recorded_scores
 
-_FORMS = {"checkpoint": "PyTorch", "onnx": "ONNX", "int8": "ONNX, INT8"}
+_FORMS = {"checkpoint": "PyTorch", "onnx": "ONNX", "int8": "INT8"}
+_NOTE = (
+    "Change: of the score against the checkpoint, positive where better. Nodes: of the graph; per layer: those of an "
+    "activation layer. SNR: signal-to-noise ratio of the activation layers' outputs after quantisation, median over the "
+    "layers. Latency: of a batch on the CPU, median and half the range between quartiles, and times that of the same "
+    "network with ReLU in the same round. Medians over seeds; of scores the mean."
+)
 
 
-def deployed_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """Return a row for each record, form, batch size and number of threads; records that were not deployed are left out.
+def deployed_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return a row for each training, form, batch size and number of threads; what was not deployed is left out.
 
-    Columns: task, network, activation, seed, form, the scores, change (of the main score against the checkpoint, positive
+    Keys: setting, activation, seed, form, score (the main one's title), value, change (against the checkpoint, positive
     where better), bytes, nodes, activation_nodes, signal_to_noise (dB, median over the activation layers), batch_size,
     threads, seconds, seconds_low, seconds_high, ratio_to_relu, outside.
     """
-    rows = []
-    for record in records:
-        if not record.get("deployed"):
-            continue
-        main, trained = _main(record), cast(Mapping[str, Any], record["trained"])
-        forms = record["deployed"]["forms"]
-        before = forms[0]["scores"][main.name]
-        for form in forms:
-            gain = form["scores"][main.name] - before
-            noise = form["signal_to_noise"]
-            rows += [
-                {
-                    **{key: trained[key] for key in ("task", "network", "activation", "seed")},
-                    "form": form["form"],
-                    **form["scores"],
-                    "score": main.title,
-                    "value": form["scores"][main.name],
-                    "change": (-gain if main.lower_is_better else gain) + 0.0,  # no minus zero
-                    **{key: form[key] for key in ("bytes", "nodes", "activation_nodes")},
-                    "signal_to_noise": median(noise.values()) if noise else None,
-                    **{key: latency[key] for key in ("batch_size", "threads")},
-                    "seconds": latency["seconds"]["median"],
-                    "seconds_low": latency["seconds"]["low"],
-                    "seconds_high": latency["seconds"]["high"],
-                    "ratio_to_relu": latency["ratio_to_relu"]["median"],
-                    "outside": record["deployed"]["outside"],
-                }
-                for latency in form["latencies"]
-            ]
-    return pd.DataFrame(rows)
+    return [
+        row
+        for setting, trainings in trainings_by_setting(records).items()
+        for (activation, seed), group in trainings.items()
+        if group[0].get("deployed")
+        for row in _rows(group[0], {"setting": setting, "activation": activation, "seed": seed})
+    ]
 
 
-def _main(record: Record) -> Score:
-    return main_score(recorded_scores(record).values())
+def _rows(record: Record, labels: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    score: Score = main_score(recorded_scores(record).values())
+    forms = record["deployed"]["forms"]
+    before = forms[0]["scores"][score.name]
+    for form in forms:
+        gain = form["scores"][score.name] - before
+        noise = form["signal_to_noise"]
+        for latency in form["latencies"]:
+            yield {
+                **labels,
+                "form": form["form"],
+                "score": score.title,
+                "value": form["scores"][score.name],
+                "change": (-gain if score.lower_is_better else gain) + 0.0,  # no minus zero
+                **{key: form[key] for key in ("bytes", "nodes", "activation_nodes")},
+                "signal_to_noise": median(noise.values()) if noise else None,
+                **{key: latency[key] for key in ("batch_size", "threads")},
+                "seconds": latency["seconds"]["median"],
+                "seconds_low": latency["seconds"]["low"],
+                "seconds_high": latency["seconds"]["high"],
+                "ratio_to_relu": latency["ratio_to_relu"]["median"],
+                "outside": record["deployed"]["outside"],
+            }
 
 
-def deployed_tables(frame: pd.DataFrame) -> list[Table]:
-    """Return for each task and network the table of what is kept and the table of latencies."""
+def deployed_section(records: Iterable[Record]) -> Section | None:
+    """Return the accuracy kept and the latency after export and INT8, over seeds; None where nothing was deployed."""
+    rows = deployed_rows(records)
+    if not rows:
+        return None
     tables = []
-    for (task, network), part in frame.groupby(["task", "network"], sort=False):
-        tables += [_kept(part, f"{task}, {network}"), _latency(part, f"{task}, {network}")]
-    return tables
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        part = [row for row in rows if row["setting"] == setting]
+        tables += [_kept(part, setting), _latency(part, setting)]
+    outside = dict.fromkeys(row["outside"] for row in rows if row["outside"])
+    left = f" Not in the graph: {'; '.join(outside)}." if outside else ""
+    return Section("deployed", "Accuracy kept and latency after export and INT8", _NOTE + left, tables, rows)
 
 
-def _kept(frame: pd.DataFrame, title: str) -> Table:
-    outside = str(frame["outside"].iloc[0])
-    table = Table(
-        "function",
-        "seed",
-        "form",
-        title=f"{title}: what export and INT8 leave",
-        caption="change: of the score against the checkpoint, positive where better; in activations: nodes of a layer's "
-        "function; signal/noise: of the activation layers' outputs, median over the layers"
-        + (f"; not in the graph: {outside}" if outside else ""),
-    )
-    for heading in (str(frame["score"].iloc[0]), "change", "MB", "nodes", "in activations", "signal/noise"):
-        table.add_column(heading, justify="right")
-    for _, row in frame.drop_duplicates(["activation", "seed", "form"]).iterrows():
-        table.add_row(
-            *_names(row),
-            f"{row['value']:.2f}",
-            "" if row["form"] == "checkpoint" else f"{row['change']:+.2f}",
-            f"{row['bytes'] / 1e6:.2f}",
-            _number(row["nodes"], "{:.0f}"),
-            _number(row["activation_nodes"], "{:.3g}"),
-            _number(row["signal_to_noise"], "{:.1f} dB"),
-            end_section=row["form"] == "int8",
+def _groups(rows: Sequence[Mapping[str, Any]], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Mapping[str, Any]]]]:
+    """Yield the rows by the values of some keys, in order."""
+    for values in dict.fromkeys(tuple(row[key] for key in keys) for row in rows):
+        yield values, [row for row in rows if tuple(row[key] for key in keys) == values]
+
+
+def _kept(rows: Sequence[Mapping[str, Any]], setting: str) -> TextTable:
+    lines = []
+    for (activation, form), group in _groups(rows, "activation", "form"):
+        by_seed = list({row["seed"]: row for row in group}.values())
+        changes = [row["change"] for row in by_seed]
+        spread = f" ± {stdev(changes):.2f}" if len(changes) > 1 else ""
+        lines.append(
+            [
+                activation,
+                _FORMS[form],
+                str(len(by_seed)),
+                f"{fmean(row['value'] for row in by_seed):.2f}",
+                "" if form == "checkpoint" else f"{fmean(changes):+.2f}{spread}",
+                f"{median(row['bytes'] for row in by_seed) / 1e6:.2f}",
+                *(_median(by_seed, key, text) for key, text in _COUNTS.items()),
+            ]
         )
-    return table
+    head = ["function", "form", "seeds", rows[0]["score"], "change", "MB", "nodes", "per layer", "SNR, dB"]
+    return TextTable(f"{setting}: what is kept", head, lines, texts=2)
 
 
-def _latency(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(
-        "function",
-        "seed",
-        "form",
-        title=f"{title}: latency of a batch in ms, and x the same network with ReLU",
-        caption="medians; ± half the range between quartiles; ratios within a round",
-    )
-    settings = frame[["batch_size", "threads"]].drop_duplicates().sort_values(["batch_size", "threads"])
-    for batch_size, threads in settings.itertuples(index=False):
-        plural = "s" if threads > 1 else ""
-        table.add_column(f"batch {batch_size}, {threads} thread{plural}", justify="right")
-    for _, rows in frame.groupby(["activation", "seed", "form"], sort=False):
-        cells = []
-        for batch_size, threads in settings.itertuples(index=False):
-            row = rows[(rows["batch_size"] == batch_size) & (rows["threads"] == threads)].iloc[0]
-            spread = 500 * (row["seconds_high"] - row["seconds_low"])
-            cells.append(f"{1000 * row['seconds']:.3g} ± {spread:.2g}  {row['ratio_to_relu']:.2f}x")
-        table.add_row(*_names(rows.iloc[0]), *cells, end_section=rows.iloc[0]["form"] == "int8")
-    return table
+_COUNTS = {"nodes": "{:.0f}", "activation_nodes": "{:.3g}", "signal_to_noise": "{:.1f}"}
 
 
-def _names(row: pd.Series) -> tuple[str, str, str]:
-    return str(row["activation"]), str(row["seed"]), _FORMS[str(row["form"])]
+def _median(rows: Sequence[Mapping[str, Any]], key: str, text: str) -> str:
+    values = [row[key] for row in rows if row[key] is not None]
+    return text.format(median(values)) if values else ""
 
 
-def _number(value: Any, form: str) -> str:
-    return "" if pd.isna(value) else form.format(value)
+def _latency(rows: Sequence[Mapping[str, Any]], setting: str) -> TextTable:
+    batches = sorted({row["batch_size"] for row in rows})
+    lines = []
+    for (activation, form, threads), group in _groups(rows, "activation", "form", "threads"):
+        line = [activation, _FORMS[form], str(threads)]
+        for batch in batches:
+            timed = [row for row in group if row["batch_size"] == batch]
+            spread = median(row["seconds_high"] - row["seconds_low"] for row in timed) / 2 if timed else 0.0
+            line += (
+                [
+                    f"{1000 * median(row['seconds'] for row in timed):.3g} ± {1000 * spread:.2g}",
+                    f"{median(row['ratio_to_relu'] for row in timed):.2f}",
+                ]
+                if timed
+                else ["", ""]
+            )
+        lines.append(line)
+    head = ["function", "form", "threads", *(part for n in batches for part in (f"batch {n}, ms", "x ReLU"))]
+    return TextTable(f"{setting}: latency", head, lines, texts=2)

@@ -246,13 +246,26 @@ def _strength_figure(
         axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    named = f"{axis.replace('_', ' ')} {kind}".strip()
+    named = _axis_words(analysis, axis, kind, [column for _, column in family])
     axes.set(xlabel=named, ylabel=score.title)
     label_lines(axes, ends)
     title = f"{score.label[0].upper()}{score.label[1:]} against {named}: {where}"
     return Drawing(
         slug("sweep", axis, kind, where), "sweep", title, "Line: mean over seeds; dots: single seeds.", figure
     )
+
+
+_STRENGTHS = {"data.test_corruption": "severity", "data.test_noise": "strength", "model.test_attack": "radius"}
+
+
+def _axis_words(analysis: Analysis, axis: str, kind: str, family: Sequence[Column]) -> str:
+    """Return what is on a sweep's axis: ``severity of fog`` where tests differ in a condition, else the setting's name."""
+    conditions = {
+        key for c in family for r in analysis.runs.records(c.place) for t in r["tested"] for key in t["conditions"]
+    }
+    if kind and len(conditions) == 1 and (quantity := _STRENGTHS.get(conditions.pop())):
+        return f"{quantity} of {kind.replace('_', ' ')}"
+    return f"{axis.replace('_', ' ')} {kind}".strip()
 
 
 def _category_figure(analysis: Analysis, axis: str, where: str, family: Sequence[tuple[str, Column]]) -> Drawing:

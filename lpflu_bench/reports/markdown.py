@@ -6,6 +6,7 @@ from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.replication import Replication, differing_note
 from lpflu_bench.reports.runs import place_text
+from lpflu_bench.reports.sections import Section
 from lpflu_bench.reports.tables import (
     COMPARISON_HEAD,
     REPLICATION_HEAD,
@@ -25,11 +26,11 @@ from lpflu_bench.reports.wording import (
 )
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 1) -> str:
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
-    rule = "|---" + "|---:" * (len(head) - 1) + "|"
+    rule = "|---" * texts + "|---:" * (len(head) - texts) + "|"
     return "\n".join([line(head), rule, *(line(cells) for cells in lines)])
 
 
@@ -37,7 +38,7 @@ def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def markdown(analysis: Analysis) -> str:
+def markdown(analysis: Analysis, sections: Sequence[Section] = ()) -> str:
     """Return the whole report as Markdown: what is decided first, then the tables."""
     spec = analysis.spec
     parts = [f"# {spec.title}", spec.description, f"*{spec.narrowed}*" if spec.narrowed else ""]
@@ -64,6 +65,10 @@ def markdown(analysis: Analysis) -> str:
     parts.append(_list(ranks_lines(ranks)) if isinstance(ranks, Ranks) else ranks)
     if analysis.replication is not None:
         parts += _replication(analysis, analysis.replication)
+    for section in sections:
+        parts += [f"## {section.title}", section.note]
+        for table in section.tables:
+            parts += [f"### {table.title}" if table.title else "", _table(table.head, table.lines, table.texts)]
     if gaps := gap_notes(analysis):
         parts += ["## Not in the numbers", _list(gaps)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -20,6 +20,7 @@ from lpflu_bench.reports.drawing import INK, Drawing
 from lpflu_bench.reports.figures import MAX_PLACES, MAX_SWEEPS
 from lpflu_bench.reports.replication import Replication, differing_note
 from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text, source_texts
+from lpflu_bench.reports.sections import Section
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import REPLICATION_HEAD, overviews, replication_lines
 from lpflu_bench.text import duration, setting_text
@@ -60,7 +61,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def page(analysis: Analysis, pictures: Sequence[Picture]) -> str:
+def page(analysis: Analysis, pictures: Sequence[Picture], sections: Sequence[Section] = ()) -> str:
     """Return the page's HTML."""
     spec, runs, cells = analysis.spec, analysis.runs, analysis.records
     listed = cells if len(cells) <= MAX_RUNS else ()
@@ -85,6 +86,7 @@ def page(analysis: Analysis, pictures: Sequence[Picture]) -> str:
         places=places,
         paper=None if analysis.replication is None else _paper(analysis, analysis.replication),
         paper_head=REPLICATION_HEAD,
+        sections=sections,
         diagnostics=_diagnostics(spec, runs),
         gaps=wording.gap_notes(analysis),
         cells=_cells(spec, listed),

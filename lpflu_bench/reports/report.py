@@ -9,8 +9,8 @@ from lpflu_bench.records import Record
 from lpflu_bench.reports import drawing, figures, latex, markdown, page
 from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.cells import cell_rows, write_csv
-from lpflu_bench.reports.corruptions import corruption_errors
-from lpflu_bench.reports.corruptions import markdown_table as corruptions_table
+from lpflu_bench.reports.corruptions import corruption_section
+from lpflu_bench.reports.deployed import deployed_section
 from lpflu_bench.reports.figures import Curve, recorded_curve
 from lpflu_bench.reports.images import Load
 from lpflu_bench.reports.spec import ReportSpec
@@ -29,7 +29,8 @@ def write_report(
     """Write the report of a study into a folder; the same records give the same bytes.
 
     Files: ``cells.csv`` (one row per run, everything recorded), ``table.csv`` (one row per function, place and score),
-    ``table.md``, ``table.tex``, ``published.csv`` (only with a published table), ``figures/*.png`` and ``*.svg``, and
+    ``table.md``, ``table.tex``, ``published.csv`` (only with a published table), ``corruptions.csv`` and
+    ``deployed.csv`` (only where runs were tested on corrupted images or deployed), ``figures/*.png`` and ``*.svg``, and
     ``index.html``, which needs none of the others. Nothing is written before everything is judged.
 
     Args:
@@ -51,17 +52,20 @@ def write_report(
         write_rows(out / "published.csv", replication_rows(analysis, analysis.replication))
     else:
         (out / "published.csv").unlink(missing_ok=True)
-    corrupted = corruption_errors(records, analysis.spec.reference)
-    write_text_atomically(
-        out / "table.md", markdown.markdown(analysis) + corruptions_table(corrupted, analysis.spec.reference)
-    )
+    further = (corruption_section(records, analysis.spec.reference), deployed_section(records))
+    sections = [section for section in further if section is not None]
+    for name in ("corruptions", "deployed"):
+        (out / f"{name}.csv").unlink(missing_ok=True)
+    for section in sections:
+        write_rows(out / f"{section.name}.csv", section.rows)
+    write_text_atomically(out / "table.md", markdown.markdown(analysis, sections))
     write_text_atomically(out / "table.tex", latex.latex(analysis))
     pictures = [page.Picture(drawn, drawing.save(drawn, folder)) for drawn in figures.draw_all(analysis, curve)]
     names = {picture.drawing.name for picture in pictures}
     for file in (file for pattern in ("*.png", "*.svg") for file in folder.glob(pattern)):
         if file.stem not in names:
             file.unlink()
-    write_text_atomically(out / "index.html", page.page(analysis, pictures))
+    write_text_atomically(out / "index.html", page.page(analysis, pictures, sections))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import replaced_atomically
 from lpflu_bench.outcomes import load_outcomes
-from lpflu_bench.records import Record, read_record
+from lpflu_bench.records import EXPORTED, FILE_NAME, Record, read_record
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.store import RECORD_NAME, Store
 from lpflu_bench.text import nearest
@@ -85,6 +85,25 @@ class Leftover:
     path: Path
     size: int
     cell: str | None = None
+
+
+def take_deployed(store: Store, cells: Iterable[Cell]) -> list[Cell]:
+    """Take what ``lpflu-bench deploy`` has measured in run folders into the study's records; return their cells."""
+    taken = []
+    for cell in cells:
+        if not (store.run_dir(cell.hash) / EXPORTED).is_dir():
+            continue
+        record = store.record(cell.hash)
+        try:
+            own = read_record(store.run_dir(cell.hash) / FILE_NAME)
+        except UserError:
+            continue
+        if record is None or record["trained"]["started_at"] != own["trained"]["started_at"]:
+            continue  # another machine's record of the same cell
+        if (deployed := own.get("deployed")) is not None and deployed != record.get("deployed"):
+            store.write(cell.hash, {**record, "deployed": deployed})
+            taken.append(cell)
+    return taken
 
 
 def leftovers(store: Store, cells: Iterable[Cell], *, checkpoints: bool) -> list[Leftover]:

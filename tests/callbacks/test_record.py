@@ -12,7 +12,7 @@ from lpflu_bench.callbacks.clock import Clock, PeakMemory
 from lpflu_bench.callbacks.record import RunRecord
 from lpflu_bench.environment import file_hash
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import read_record
+from lpflu_bench.records import read_record, write_record
 
 CPU = torch.device("cpu")
 
@@ -191,3 +191,12 @@ def test_an_earlier_run_in_the_process_does_not_raise_the_peak():
     if after is None:
         pytest.skip("the system's mark cannot be reset here")
     assert after < before + 100
+
+
+def test_a_further_test_keeps_what_deploy_measured_until_the_run_is_trained_on(tmp_path):
+    fitted(tmp_path)
+    record = scored(tmp_path)
+    write_record({**record, "deployed": {"forms": []}}, tmp_path / "record.json")
+    assert scored(tmp_path)["deployed"] == {"forms": []}
+    fitted(tmp_path)
+    assert "deployed" not in scored(tmp_path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lpflu_bench.reports.corruptions import MEAN, corruption_errors, markdown_table
+from lpflu_bench.reports.corruptions import MEAN, corruption_errors, corruption_section
 
 SCORES = [{"name": "e", "direction": "lower", "label": "error", "unit": "%", "share": True, "main": True}]
 
@@ -59,10 +59,12 @@ def test_where_higher_is_better_the_error_is_what_is_missing():
 def test_only_finished_runs_and_no_section_without_corruptions():
     assert corruption_errors([record("relu", 0, "fog", 1, 20.0, status="partial")], "relu") == []
     assert corruption_errors([record("relu", 0, None, 0, 20.0)], "relu") == []
-    assert markdown_table([], "relu") == ""
+    assert corruption_section([record("relu", 0, None, 0, 20.0)], "relu") is None
 
 
-def test_as_markdown():
-    lines = markdown_table(corruption_errors(RECORDS, "relu"), "relu").splitlines()
-    assert lines[-3] == "|---|---|---|---:|---:|---:|"
-    assert lines[-1] == "| t, n, on | lpflu | 1 | 97.5 | 75.0 | 120.0 |"
+def test_as_a_section():
+    section = corruption_section(RECORDS, "relu")
+    (table,) = section.tables
+    assert table.head == ["setting", "function", "seeds", "mean", "fog", "snow"]
+    assert table.lines[-1] == ["t, n, on", "lpflu", "1", "97.5", "75.0", "120.0"]
+    assert section.rows[0]["fog"] == 100.0

@@ -8,10 +8,10 @@ from synthetic_records import result_of_test
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
-from lpflu_bench.records import blank, metrics
+from lpflu_bench.records import EXPORTED, FILE_NAME, blank, metrics, write_record
 from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.store import Store
-from lpflu_bench.studies.upkeep import find_cells, leftovers, merge, problems, remove, set_back
+from lpflu_bench.studies.upkeep import find_cells, leftovers, merge, problems, remove, set_back, take_deployed
 
 
 @pytest.fixture
@@ -41,6 +41,25 @@ def planned(seed, task="t"):
     config = {"seed_everything": seed, "task": task}
     labels = {"study": "s", "task": task, "network": "n", "activation": "a", "seed": seed}
     return Cell(config_hash(config), labels, 0, seed), config
+
+
+# --- deployed --------------------------------------------------------------------------------------------------------
+
+
+def test_what_deploy_has_measured_in_a_run_folder_comes_into_the_studys_record(store):
+    store.write(cell(0).hash, record())
+    folder = store.run_dir(cell(0).hash)
+    (folder / EXPORTED).mkdir(parents=True)
+    own = record()
+    write_record(own, folder / FILE_NAME)
+    assert take_deployed(store, [cell(0), cell(1)]) == []
+    write_record({**own, "deployed": {"forms": []}}, folder / FILE_NAME)
+    assert take_deployed(store, [cell(0)]) == [cell(0)]
+    assert store.record(cell(0).hash) == {**record(), "deployed": {"forms": []}}
+    assert take_deployed(store, [cell(0)]) == []
+    other = {**own, "trained": {**own["trained"], "started_at": "another time"}, "deployed": {"forms": [1]}}
+    write_record(other, folder / FILE_NAME)
+    assert take_deployed(store, [cell(0)]) == []  # of another training than the record's
 
 
 # --- finding and setting back ----------------------------------------------------------------------------------------

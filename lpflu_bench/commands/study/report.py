@@ -22,8 +22,11 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     from lpflu_bench.reports.report import write_report
     from lpflu_bench.reports.report_input import report_parts
     from lpflu_bench.studies.declared import changes
+    from lpflu_bench.studies.upkeep import take_deployed
 
     study, store, plan = session.study, session.store, session.plan
+    if taken := take_deployed(store, plan.cells):
+        say(f"{len(taken)} runs were deployed: what that left of them is in their records now")
     records = store.records()
     for problem in store.set_aside.values():
         say(f"set aside: {problem}")

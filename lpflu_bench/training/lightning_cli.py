@@ -32,6 +32,7 @@ from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.callbacks.weight_ema import WeightEMA
 from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.files import require_writable
+from lpflu_bench.identity import config_hash
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME
 from lpflu_bench.training.arguments import prepare
@@ -40,7 +41,7 @@ from lpflu_bench.training.cluster import own_processes
 from lpflu_bench.training.config_errors import explain
 from lpflu_bench.training.interrupts import interrupts
 from lpflu_bench.training.refusals import check_monitors, check_settings, construct, in_one_line, running
-from lpflu_bench.training.trackers import end_runs, name_run
+from lpflu_bench.training.trackers import continue_runs, end_runs, keep_runs, name_run
 from lpflu_bench.training.trained_config import CHECKPOINTS, find_checkpoint, refuse_contradiction, trained_config
 from lpflu_bench.user_code import search_current_folder
 
@@ -158,7 +159,7 @@ class BenchCLI(HookedCLI):
         self.run_dir = self._find_run_dir(plain, checkpoint)
         config["run_dir"] = str(self.run_dir)
         what = f"{plain['task']} {activation_name(plain['model']['init_args']['activation'])}"
-        name_run(config.trainer.logger, f"{what} seed {plain['seed_everything']} {command}")
+        name_run(config.trainer.logger, f"{what} seed {plain['seed_everything']} {config_hash(plain)[:8]}")
         if checkpoint == "last":
             checkpoint = config["ckpt_path"] = str(self.run_dir / CHECKPOINTS / LAST)
         if checkpoint is None:
@@ -169,7 +170,9 @@ class BenchCLI(HookedCLI):
                 )
             self._refuse_to_overwrite()
         else:
-            refuse_contradiction(command, plain, trained_config(checkpoint), checkpoint)
+            trained = trained_config(checkpoint)
+            refuse_contradiction(command, plain, trained, checkpoint)
+            continue_runs(config.trainer.logger, (trained.get("trainer") or {}).get("logger"))
         require_writable(self.run_dir, "--run_dir")
 
     def _plain_config(self) -> dict[str, Any]:
@@ -245,8 +248,12 @@ class BenchCLI(HookedCLI):
             settings["logger"] = [CSVLogger(self.run_dir, name="", version=folder.name), *trackers]
         with in_one_line("trainer"):
             trainer = self.trainer_class(**settings)
-        for tracker in trackers:
-            tracker.log_hyperparams(config)
+        if (
+            trainer.is_global_zero and trackers and config["ckpt_path"] is None
+        ):  # what goes on with a run has its settings
+            for tracker in trackers:
+                tracker.log_hyperparams(config)
+            keep_runs(config["trainer"]["logger"], trackers)
         asked = str(settings.get("precision"))
         if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":
             raise UserError(

@@ -11,12 +11,13 @@ from pytorch_lightning.loggers import Logger
 
 from lpflu_bench.errors import UserError
 
-# The argument that names a run, and what it is where nobody has set it.
-_RUN_NAME: dict[str, tuple[str, Any]] = {
-    "TensorBoardLogger": ("name", "lightning_logs"),
-    "WandbLogger": ("name", None),
-    "MLFlowLogger": ("run_name", None),
-    "TrackioLogger": ("name", None),
+# The argument that names a run, what it is where nobody has set it, and the argument that makes it go on with a run: it
+# takes what Lightning calls the logger's version. trackio knows a run by its name.
+_RUN_NAME: dict[str, tuple[str, Any, str]] = {
+    "TensorBoardLogger": ("name", "lightning_logs", "version"),
+    "WandbLogger": ("name", None, "id"),
+    "MLFlowLogger": ("run_name", None, "run_id"),
+    "TrackioLogger": ("name", None, "name"),
 }
 
 
@@ -34,9 +35,31 @@ def name_run(setting: Any, name: str) -> None:
     """Give the trackers of a parsed ``trainer.logger`` a run name, in place, where the user has not."""
     _allow_files()
     for spec in tracker_specs(setting):
-        argument, unset = _RUN_NAME[_class_name(spec)]
+        argument, unset, _ = _RUN_NAME[_class_name(spec)]
         if spec["init_args"].get(argument) == unset:
             spec["init_args"][argument] = name
+
+
+def continue_runs(setting: Any, trained: Any) -> None:
+    """Let the trackers of a parsed ``trainer.logger`` go on with the runs of a checkpoint's training, in place.
+
+    Args:
+        setting: of this command.
+        trained: of the training, as :func:`keep_runs` left it.
+    """
+    earlier = {_class_name(spec): spec["init_args"] for spec in tracker_specs(trained)}
+    for spec in tracker_specs(setting):
+        name, _, run = _RUN_NAME[_class_name(spec)]
+        for argument in {name, run} & earlier.get(_class_name(spec), {}).keys():
+            spec["init_args"][argument] = earlier[_class_name(spec)][argument]
+
+
+def keep_runs(setting: Any, loggers: Sequence[Logger]) -> None:
+    """Note in a plain ``trainer.logger``, in place, which runs its loggers have started: it travels in the checkpoint."""
+    specs = setting if isinstance(setting, list) else [setting]
+    for spec, logger in zip(specs, loggers, strict=True):
+        if tracker_specs(spec):
+            spec["init_args"][_RUN_NAME[_class_name(spec)][2]] = logger.version
 
 
 def _allow_files() -> None:
@@ -60,7 +83,7 @@ def build_tracker(spec: Mapping[str, Any], name: str) -> Logger:
     _allow_files()
     module, _, class_name = str(spec["class_path"]).rpartition(".")
     arguments = dict(spec.get("init_args") or {})
-    argument, _ = _RUN_NAME[class_name]
+    argument, *_ = _RUN_NAME[class_name]
     try:
         logger: Logger = getattr(importlib.import_module(module), class_name)(**{**arguments, argument: name})
     except ModuleNotFoundError as error:

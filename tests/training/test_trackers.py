@@ -9,7 +9,15 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
 from lpflu_bench.paths import resource_path
 from lpflu_bench.studies.resolve import Resolver
-from lpflu_bench.training.trackers import build_tracker, end_runs, log_report, name_run, tracker_specs
+from lpflu_bench.training.trackers import (
+    build_tracker,
+    continue_runs,
+    end_runs,
+    keep_runs,
+    log_report,
+    name_run,
+    tracker_specs,
+)
 
 PACKAGES = {"tensorboard": "tensorboard", "trackio": "trackio", "mlflow": "mlflow", "wandb": "wandb"}
 OVERLAYS = sorted(PACKAGES)
@@ -60,6 +68,22 @@ def test_a_tracker_takes_scores_and_a_studys_report(name, tmp_path):
     assert kept
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_later_command_goes_on_with_the_run_of_the_training(name):
+    """What the training's logger calls its version is what the test's is told to go on with."""
+    trained, later = spec(name), spec(name)
+    name_run(trained, "demo relu seed 0 12345678")
+    name_run(later, "another")
+    started = type("Started", (), {"version": trained["init_args"].get("name") if name == "trackio" else "run-7"})()
+    keep_runs(trained, [started])
+    continue_runs(later, trained)
+    assert later == trained
+    assert name == "trackio" or "run-7" in later["init_args"].values()
+    alone = spec(name)
+    continue_runs(alone, None)  # trained without a tracker
+    assert alone == spec(name)
+
+
 def test_other_loggers_and_switches_are_no_trackers():
     csv = {"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": {"save_dir": "x"}}
     for setting in (None, True, False, csv, [csv], []):
@@ -81,3 +105,27 @@ def test_fit_logs_to_a_tracker_and_to_its_own_file(tmp_path):
     assert main(["fit", *files, "--run_dir", "run"]) == 0
     assert (tmp_path / "run" / "fit" / "metrics.csv").exists()
     assert list((tmp_path / "runs" / "tensorboard").rglob("events.*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_fit_and_test_are_one_run_of_the_tracker(name, tmp_path):
+    pytest.importorskip(PACKAGES[name])
+    files = ["--config", "tasks/demo/classification.yaml", "--config", "configs/smoke.yaml"]
+    here = [] if name == "trackio" else [f"--trainer.logger.init_args.save_dir={tmp_path / 'runs' / name}"]
+    for run in ("one", "two"):
+        assert main(["fit", *files, "--config", f"configs/loggers/{name}.yaml", *here, "--run_dir", run]) == 0
+        assert main(["test", run]) == 0
+    configs = [yaml.safe_load(Path(run, "test/config.yaml").read_text()) for run in ("one", "two")]
+    ids = [config["trainer"]["logger"]["init_args"] for config in configs]
+    if name == "wandb":
+        runs = {path.name.rpartition("-")[2] for path in tmp_path.rglob("offline-run-*") if path.is_dir()}
+        assert runs == {each["id"] for each in ids}
+        assert len(runs) == 2
+    elif name == "tensorboard":
+        logged = list(tmp_path.rglob("events.*"))
+        assert len({path.parent for path in logged}) == 2 < len(logged)
+    elif name == "mlflow":
+        assert len({each["run_id"] for each in ids}) == 2
+        assert len(list((tmp_path / "runs" / "mlflow").rglob("test_top1_error"))) == 2
+        assert len(list((tmp_path / "runs" / "mlflow").glob("*/*/metrics"))) == 2

@@ -224,7 +224,7 @@ class Ladder:
     def pilot(self, task: str) -> None:
         """Train one run of a task, of a function that is compared with, to know how long it takes."""
         if self.seconds_of(task) is None:
-            executor = ProcessExecutor(Path(), 1)
+            executor = ProcessExecutor(Path(), self._workers)  # as many threads for it as for all that follow
             try:
                 self._run(executor, task, [self._cells(task, self._against[0])[0]], ())
             finally:

@@ -15,14 +15,18 @@ from typing import Any
 
 import torch
 
+from lpflu_bench.activations.conformance import CHECKS
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.errors import UserError, one_line
-from lpflu_bench.judging import framework, soundness
+from lpflu_bench.judging import soundness
 from lpflu_bench.judging.findings import FATAL_STEPS, Finding, Outcome
 
 Result = dict[str, Any]
 Step = tuple[str, Callable[[], Iterator[Result]]]
 """A step's name and what runs it: it yields ``finding``, ``curve``, ``alone`` and ``network``, each under its name."""
+
+FRAMEWORKS = ("autocast", "empty", "vmap", "fx", "torchscript", "export", "compile")
+"""The checks of :mod:`lpflu_bench.activations.conformance` that a function is put to, the quick ones first."""
 
 
 def steps(spec: str, functions: dict[str, str]) -> list[Step]:
@@ -49,7 +53,7 @@ def steps(spec: str, functions: dict[str, str]) -> list[Step]:
         check("curve", soundness.check_curve),
         ("picture", lambda: _picture(spec)),
         check("memory", soundness.check_memory),
-        *((name, functools.partial(findings, functools.partial(_framework, name, spec))) for name in framework.CHECKS),
+        *((name, functools.partial(findings, functools.partial(_framework, name, spec))) for name in FRAMEWORKS),
         ("cost alone", lambda: _cost("alone", functions)),
         ("cost in a network", lambda: _cost("network", functions)),
     ]
@@ -98,13 +102,13 @@ def _place(error: Exception) -> str:
 
 
 def _framework(name: str, spec: str) -> Iterator[Finding]:
-    check = framework.CHECKS[name]
+    check = CHECKS[name]
     try:
-        check(functools.partial(create_activation, spec))
+        check(functools.partial(create_activation, spec), torch.float32)
     except Exception as error:
         kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-        line = "from functools import partial; from lpflu_bench.judging import framework; "
-        line += f"framework.{check.__name__}(partial(create_activation, {spec!r}))"
+        line = "from lpflu_bench.activations.conformance import CHECKS; "
+        line += f"CHECKS[{name!r}](lambda: create_activation({spec!r}))"
         text = f"{kind}{one_line(error, 160)}{_place(error)}"
         yield Finding(name, Outcome.FAILED, text, soundness.reproduce(spec, line))
     else:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassStatScores
 
-from lpflu_bench.errors import check_range
+from lpflu_bench.errors import UserError, check_range, one_line
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.networks.classifiers import NetworkSpec, build_classifier, classifier_name
+from lpflu_bench.modules.spec import Plain, Spec, plain
+from lpflu_bench.networks.classifiers import build_classifier, classifier_name
+from lpflu_bench.networks.image_sizes import size_taken_instead
 from lpflu_bench.outcomes import ClassificationOutcomes
 from lpflu_bench.scores import Score
 
@@ -36,8 +38,8 @@ class ClassificationModule(BenchModule):
 
     Args:
         network: a torchvision classifier by name (``regnet_y_800mf``, ``efficientnet_b0``, ...), one of timm's
-            (``timm/convnext_atto``), ``resnet8`` ... of this project, or a class: ``my_net.py:Net``, or ``{class_path: ...,
-            init_args: {...}}``. ``lpflu-bench networks`` lists the names.
+            (``timm/convnext_atto``), ``resnet8`` ... of this project, or a class (``my_net.py:Net``); or ``{class_path: ...,
+            init_args: {...}}`` with any of these. ``lpflu-bench networks`` lists the names.
         num_classes: number of classes.
         downsamplings: number of final downsampling stages to keep (the paper: 3, so that 32 x 32 pixels become 4 x 4
             features); null keeps the network as it is.
@@ -50,7 +52,7 @@ class ClassificationModule(BenchModule):
 
     def __init__(
         self,
-        network: NetworkSpec,
+        network: Spec | Plain,
         num_classes: int,
         downsamplings: int | None = None,
         label_smoothing: float | None = None,
@@ -59,6 +61,7 @@ class ClassificationModule(BenchModule):
         if label_smoothing is not None:
             check_range("model.label_smoothing", label_smoothing, above=0, below=1)
         self._label_smoothing = label_smoothing or 0.0
+        network = plain(network)
         self._build = (network, num_classes, downsamplings)
         super().__init__(**kwargs)
 
@@ -107,7 +110,18 @@ class ClassificationModule(BenchModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, num_classes] of images [B, 3, H, W]."""
-        logits: Tensor = self.network(self.to_memory_format(images))
+        images = self.to_memory_format(images)
+        try:
+            logits: Tensor = self.network(images)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            height, width = images.shape[-2:]
+            if (side := size_taken_instead(self.network, height, width)) is None:
+                raise
+            raise UserError(
+                f"model.network: {self.network_name} takes images of {side} x {side}, not {height} x {width} "
+                f"({one_line(error)}): resize them, or build it for them by model.network.init_args "
+                "(img_size in timm, image_size in torchvision)"
+            ) from error
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

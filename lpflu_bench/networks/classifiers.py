@@ -8,14 +8,14 @@ import timm
 import torchvision
 from torch import nn
 
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS, CifarResNet
 from lpflu_bench.networks.strides import keep_last_downsamplings
 from lpflu_bench.text import nearest
 from lpflu_bench.user_code import import_object, is_import_path, object_name
 
 NetworkSpec = str | dict[str, Any]
-"""A name; or ``class_path`` (``my_net.py:Net``, ``package.module.Net``) and ``init_args``."""
+"""A name, or a class (``my_net.py:Net``, ``package.module.Net``); or ``class_path`` (either of these) and ``init_args``."""
 
 TIMM = "timm/"
 _EXTRA_ARGUMENTS = {
@@ -47,8 +47,9 @@ def check_classifier(spec: NetworkSpec) -> None:
         if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
             what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
             raise UserError(f"model.network: {what}; a mapping has class_path and, optionally, init_args")
-    elif not _is_class(spec) and spec not in (known := list_classifiers()):
-        also = nearest(TIMM + spec, known) if not nearest(spec, known) else nearest(spec, known)
+        spec = str(spec["class_path"])
+    if not _is_class(spec) and spec not in (known := list_classifiers()):
+        also = nearest(spec, known) or nearest(TIMM + spec, known)
         raise UserError(f"model.network: unknown network {spec!r}{also}; `lpflu-bench networks` lists all")
 
 
@@ -57,8 +58,8 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
 
     Args:
         spec: a torchvision classifier (``regnet_y_800mf``), ``timm/`` and one of timm's (``timm/convnext_atto``),
-            ``resnet8``, ``resnet20`` ... (:class:`CifarResNet`), or a class: ``my_net.py:Net``, or a mapping with
-            ``class_path`` and ``init_args``. A class whose constructor takes ``num_classes`` gets it.
+            ``resnet8``, ``resnet20`` ... (:class:`CifarResNet`), or a class (``my_net.py:Net``), which gets ``num_classes``
+            if its constructor takes it; or a mapping with one of these as ``class_path``, and ``init_args``.
         num_classes: number of outputs.
         downsamplings: keep only so many of the last spatial downsamplings (:func:`keep_last_downsamplings`): with 3, a
             32 x 32 image reaches the head as 4 x 4. None keeps all.
@@ -74,16 +75,12 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
     check_classifier(spec)
     name = spec if isinstance(spec, str) else str(spec["class_path"])
-    if isinstance(spec, Mapping) or _is_class(name):
-        arguments = dict(spec.get("init_args") or {}) if isinstance(spec, Mapping) else {}
-        network = _own_class(name, num_classes, arguments)
-    elif name in CIFAR_RESNETS:
-        network = CifarResNet(CIFAR_RESNETS[name], num_classes)
-    elif name.startswith(TIMM):
-        network = timm.create_model(name.removeprefix(TIMM), num_classes=num_classes)
-    else:
-        extra = _EXTRA_ARGUMENTS.get(name, {})
-        network = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **extra)
+    arguments = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+    if pretrained := sorted({"pretrained", "weights", "weights_backbone"} & set(arguments)):
+        raise UserError(
+            f"model.network: leave {pretrained[0]} out of init_args; --model.init_from loads trained weights"
+        )
+    network = (_own_class if _is_class(name) else _named)(name, num_classes, arguments)
     if downsamplings is not None:
         keep_last_downsamplings(network, downsamplings, name)
     return network
@@ -91,6 +88,21 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
 
 def _is_class(name: str) -> bool:
     return not name.startswith(TIMM) and is_import_path(name)
+
+
+def _named(name: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
+    arguments = _EXTRA_ARGUMENTS.get(name, {}) | arguments
+    try:
+        if name in CIFAR_RESNETS:
+            return CifarResNet(CIFAR_RESNETS[name], num_classes, **arguments)
+        if name.startswith(TIMM):
+            return timm.create_model(name.removeprefix(TIMM), num_classes=num_classes, **arguments)
+        network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **arguments)
+        return network
+    except (TypeError, ValueError, AssertionError) as error:
+        if not arguments:
+            raise
+        raise UserError(f"model.network: {name} doesn't take these init_args: {one_line(error)}") from error
 
 
 def _own_class(path: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:

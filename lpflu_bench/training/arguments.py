@@ -10,7 +10,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
 from lpflu_bench.yaml_files import read_yaml
 
-_SPEC_KEYS = ("model.activation",)
+_SPEC_KEYS = ("model.activation", "model.network")
 """Settings that are a name, or a mapping of class_path and init_args: jsonargparse takes such a value only whole."""
 
 

@@ -2,10 +2,13 @@ import pytest
 import torch
 from torch import nn
 
+from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.activations.swap.inputs import image
 from lpflu_bench.activations.swap.trace import run_without_trace
 from lpflu_bench.errors import UserError
+from lpflu_bench.modules import ClassificationModule
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers
+from lpflu_bench.networks.image_sizes import size_taken_instead
 
 
 def feature_sizes(network, image_size):
@@ -103,6 +106,9 @@ def test_torchvisions_names_are_known():
             "doesn't take these init_args: missing a required argument: 'in_features'",
         ),
         ({"path": "torch.nn.Linear"}, 10, None, "no class_path"),
+        ({"class_path": "resnet_8"}, 10, None, "unknown network 'resnet_8'.*resnet8"),
+        ({"class_path": "resnet18", "init_args": {"n": 1}}, 10, None, "resnet18 doesn't take these init_args: .*'n'"),
+        ({"class_path": "resnet18", "init_args": {"weights": "DEFAULT"}}, 10, None, "leave weights out.*init_from"),
         ("resnet8", 0, None, "num_classes must be at least 1"),
         ("resnet8", 10, 3, "downsamplings=3: resnet8 has 2"),
         ("resnet8", 10, -1, "downsamplings=-1"),
@@ -129,6 +135,32 @@ def test_timms_networks_go_by_their_name():
         network = build_classifier("timm/convnext_atto", 5)
     assert run_without_trace(network, image(32)).shape == (2, 5)
     assert type(network).__module__.startswith("timm.")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("timm/vit_tiny_patch16_224", "img_size"), ("vit_b_16", "image_size")],
+    ids=["timm", "torchvision"],
+)
+def test_a_transformer_is_built_for_the_images_there_are(name, size):
+    with torch.device("meta"):
+        declared = build_classifier(name, 5)
+        fitting = build_classifier({"class_path": name, "init_args": {size: 64}}, 5)
+    assert size_taken_instead(declared, 32, 32) == 224
+    assert size_taken_instead(fitting, 64, 64) is None
+    assert replace_activations(fitting, "lpflu").coverage == 1
+
+
+def test_images_of_a_wrong_size_are_told_in_one_line():
+    small = {"class_path": "timm/vit_tiny_patch16_224", "init_args": {"depth": 1, "embed_dim": 16, "num_heads": 1}}
+    module = ClassificationModule(network=small, num_classes=5)
+    with pytest.raises(
+        UserError, match=r"vit_tiny_patch16_224 takes images of 224 x 224, not 32 x 32 .*img_size in timm"
+    ) as caught:
+        module(torch.zeros(2, 3, 32, 32))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RuntimeError):  # what isn't about the size keeps its own error
+        module(torch.zeros(2, 4, 224, 224))
 
 
 NET = """

@@ -28,9 +28,9 @@ class Inputs:
         return Inputs(*moved)
 
 
-def image(side: int, channels: int = 3) -> Inputs:
-    """Return a batch of two square images."""
-    return Inputs((torch.empty(_BATCH, channels, side, side, device="meta"),))
+def image(height: int, width: int | None = None, channels: int = 3) -> Inputs:
+    """Return a batch of two images, square ones unless a width is given."""
+    return Inputs((torch.empty(_BATCH, channels, height, width or height, device="meta"),))
 
 
 def is_detector(network: nn.Module) -> bool:
@@ -58,29 +58,18 @@ def candidates(network: nn.Module) -> Iterator[Inputs]:
     elif isinstance(first, nn.TransformerEncoderLayer):
         return
     channels = first.in_channels if isinstance(first, nn.Conv2d) else 3
-    for side in dict.fromkeys((*_declared_sides(network), *_SIDES)):
-        yield image(side, channels)
+    yield from (image(side, channels=channels) for side in likely_sides(network))
     if isinstance(first, (nn.LayerNorm, nn.MultiheadAttention)):
-        yield Inputs(
-            (
-                torch.empty(
-                    _BATCH,
-                    16,
-                    first.normalized_shape[-1] if isinstance(first, nn.LayerNorm) else first.embed_dim,
-                    device="meta",
-                ),
-            )
-        )
+        width = first.normalized_shape[-1] if isinstance(first, nn.LayerNorm) else first.embed_dim
+        yield Inputs((torch.empty(_BATCH, 16, width, device="meta"),))
 
 
-def _declared_sides(network: nn.Module) -> Iterator[int]:
-    timm = (getattr(network, "pretrained_cfg", None) or {}).get("input_size")
-    if timm:
-        yield int(timm[-1])
-    for holder in (network, getattr(network, "config", None)):
-        size = getattr(holder, "image_size", None)
-        if isinstance(size, int):
-            yield size
+def likely_sides(network: nn.Module) -> list[int]:
+    """Return sides of square images that ``network`` may take: what timm, torchvision or Hugging Face notes of it first."""
+    patches = getattr(getattr(network, "patch_embed", None), "img_size", None) or [None]
+    declared = [patches[-1], (getattr(network, "pretrained_cfg", None) or {}).get("input_size", [None])[-1]]
+    declared += [getattr(holder, "image_size", None) for holder in (network, getattr(network, "config", None))]
+    return list(dict.fromkeys([*(side for side in declared if isinstance(side, int)), *_SIDES]))
 
 
 @contextmanager

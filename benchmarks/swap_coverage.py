@@ -3,7 +3,8 @@
 `uv run python benchmarks/swap_coverage.py [--out results/swap] [--only PATTERN]` prints one row per network: call
 places seen, replaced, kept and left; slopes by form; whether the original function put in at every place gives bitwise equal
 outputs, forward and backward of a tiny input with a function that keeps its output (relu) and one that keeps its input (gelu);
-seconds for the swap. transformers and ultralytics take part when they are installed; nothing is downloaded.
+seconds for the swap. transformers and ultralytics take part when they are installed (`uv run --with transformers --with
+ultralytics python ...`); no weights are downloaded.
 """
 
 import argparse
@@ -167,7 +168,6 @@ def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str
         "places": counts["replaced"] + counts["left"],
         "replaced": counts["replaced"],
         "left": counts["left"],
-        "shared": len(report.shared),
         "kept": counts["kept"],
         "ema": counts["slopes"].get("ema", 0),
         "fixed": counts["slopes"].get("fixed", 0),

@@ -11,8 +11,9 @@ from lpflu_bench.activations.leaky import Leaky
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.swap.inputs import Inputs
 from lpflu_bench.activations.swap.placement import Block
-from lpflu_bench.activations.swap.places import Place, Places, run_on_random_numbers, separate
-from lpflu_bench.activations.swap.report import Kept, Left, Placement, PlacementReport
+from lpflu_bench.activations.swap.places import Places, run_on_random_numbers, separate
+from lpflu_bench.activations.swap.plan import Place
+from lpflu_bench.activations.swap.report import Placement, PlacementReport, Remaining
 from lpflu_bench.activations.swap.trace import UntraceableError
 from lpflu_bench.errors import UserError
 
@@ -73,16 +74,14 @@ def replace_activations(
             _refuse(name, found, strict)
     except UntraceableError as error:
         raise UserError(f"{name}: {error}") from error
-    report = PlacementReport([], [], untraced=found.untraced, ema_scope=ema_scope)
-    report.left.extend(Left(path, "formula", why) for path, why in found.unknown)
+    report = PlacementReport([], [], untraced=found.untraced, on_values=found.on_values, ema_scope=ema_scope)
     like = next(iter([*network.parameters(), *network.buffers()]), None)
     for place in found.places:
         if place.original is None:
-            entry = Kept(place.path, place.old, place.why)
-            report.kept.append(entry) if place.stays else report.left.append(Left(*entry))
+            (report.kept if place.stays else report.left).append(Remaining(place.path, place.old, place.why))
             continue
         if place.role == "squeeze-and-excitation" and not squeeze_excitation:
-            report.kept.append(Kept(place.path, place.old, place.role))
+            report.kept.append(Remaining(place.path, place.old, place.role))
             continue
         new = _create(activation, place.block, ema_scope)
         _install(network, place, new, like)
@@ -92,8 +91,6 @@ def replace_activations(
             Placement(place.path, place.old, type(new).__name__, slope, place.block, in_squeeze_excitation)
         )
         report.originals[place.path] = place.original
-        if place.called > 1:
-            report.shared[place.path] = place.called
     return report
 
 
@@ -112,7 +109,7 @@ def verify_swap(network: nn.Module, inputs: Any = None) -> int:
         The number of places.
 
     Raises:
-        UserError: outputs differ, a module serves several places, or the network can't be traced.
+        UserError: outputs differ, places can't be told apart, or the network can't be traced.
 
     >>> from lpflu_bench import verify_swap
     >>> verify_swap(nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3), nn.GELU(), nn.Linear(3, 3)))
@@ -128,8 +125,6 @@ def verify_swap(network: nn.Module, inputs: Any = None) -> int:
         raise UserError(f"{name}: {error}") from error
     if len(before) != len(after) or not all(map(torch.equal, before, after)):
         raise UserError(f"{name}: with the original functions put in at every place, its outputs differ")
-    if shared := [place.path for place in found.places if place.called > 1]:
-        raise UserError(f"{name}: {', '.join(shared)} are called from several places that could not be told apart")
     return sum(place.original is not None for place in found.places)
 
 
@@ -149,7 +144,6 @@ def _refuse(name: str, found: Places, strict: bool) -> None:
             "or strict=False to replace its modules alone"
         )
     left = [f"{place.path or 'the network'} ({place.old}): {place.why}" for place in found.places if place.left]
-    left += [f"{path or 'the network'}: {why}" for path, why in found.unknown]
     if strict and left:
         raise UserError(
             f"{name}: {len(left)} nonlinearities would be left: {'; '.join(left[:5])}{'; ...' if len(left) > 5 else ''}; "

@@ -3,7 +3,7 @@
 from torch import nn
 
 from lpflu_bench.activations.swap.inputs import image, likely_sides
-from lpflu_bench.activations.swap.trace import run_without_trace
+from lpflu_bench.activations.swap.run import run_without_trace
 
 
 def size_taken_instead(network: nn.Module, height: int, width: int) -> int | None:

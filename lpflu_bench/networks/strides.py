@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from lpflu_bench.activations.swap.inputs import image
-from lpflu_bench.activations.swap.trace import run_without_trace
+from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)

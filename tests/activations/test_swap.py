@@ -101,7 +101,7 @@ def test_a_network_stays_as_it_was_when_it_is_refused():
 
     network = network_of(Block(), Own())
     before = [(path, type(module)) for path, module in network.named_modules()]
-    with pytest.raises(UserError, match=r"left: 2: Own computes an unknown function") as caught:
+    with pytest.raises(UserError, match=r"left: 2 \(formula\): Own computes an unknown function") as caught:
         replace_activations(network, "lpflu")
     assert "\n" not in str(caught.value)
     assert [(path, type(module)) for path, module in network.named_modules()] == before
@@ -224,6 +224,25 @@ def test_a_network_that_cannot_be_traced_says_so():
     assert [p.path for p in report.placements] == ["act"]
     given = replace_activations(Branching(), "lpflu", inputs=(torch.zeros(2, 6), torch.zeros(())))
     assert (given.untraced, len(given.placements)) == ("", 1)
+
+
+class OnValues(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.act, self.other = nn.Linear(6, 6), nn.ReLU(), nn.GELU()
+
+    def forward(self, x):
+        act = self.act if x.sum() > -1e9 else self.other
+        return self.layer(act(self.layer(x)))
+
+
+def test_a_network_whose_path_depends_on_values_says_so():
+    report = replace_activations(OnValues(), "lpflu")
+    assert [p.path for p in report.placements] == ["act"]
+    assert [(k.path, k.why) for k in report.kept] == [("other", "never called")]
+    assert report.remarks()[0].startswith("its forward depends on values")
+    assert report.summary()["on_values"]
+    assert not replace_activations(network_of(nn.ReLU()), "lpflu").summary()["on_values"]
 
 
 def test_torchs_encoder_layer_does_not_go_on_with_its_own_kernel():

@@ -4,7 +4,7 @@ from torch import nn
 
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.activations.swap.inputs import image
-from lpflu_bench.activations.swap.trace import run_without_trace
+from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import ClassificationModule
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers

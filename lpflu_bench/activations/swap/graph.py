@@ -1,6 +1,6 @@
 """The data flow of one run: a node for each operation of torch, and what it read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ WEIGHTED = frozenset({"convolution", "addmm", "mm", "bmm", "baddbmm", "linear", 
 # Results that hold nothing of the tensor they take their shape from.
 _SHAPE_ONLY = frozenset(f"{name}_like" for name in ("empty", "zeros", "ones", "full", "rand", "randn", "randint"))
 _SHAPE_ONLY |= frozenset(f"new_{name}" for name in ("empty", "zeros", "ones", "full", "empty_strided"))
-_SHAPE_ONLY |= frozenset({"bernoulli", "bernoulli_", "uniform_", "normal_"})
+_SHAPE_ONLY |= frozenset({"bernoulli", "uniform", "normal"})
 # Copies, as good as the views that are recognised by their storage.
 _COPIES = frozenset({"clone", "_unsafe_view", "_to_copy", "alias", "contiguous", "lift_fresh"})
 _FIRST_OPERAND_ONLY = frozenset({"roi_align", "roi_pool"})  # where the boxes are is no image data
@@ -24,6 +24,7 @@ class Node:
     """One operation."""
 
     op: str
+    """Name in the dispatcher, without the underscore of an in-place form."""
     operands: tuple[tuple[int, ...], ...]
     """For each tensor it reads, the nodes that made or changed it; empty for a weight or a constant."""
     owner: str
@@ -49,6 +50,11 @@ class Node:
     def weighted(self) -> bool:
         """Whether it is a convolution or matrix product of data with weights."""
         return self.op in WEIGHTED and self.data and self.weights
+
+    @property
+    def product(self) -> bool:
+        """Whether it multiplies two tensors elementwise."""
+        return self.op == "mul" and len(self.operands) == 2
 
     @property
     def upsampling(self) -> bool:
@@ -94,28 +100,9 @@ class Graph:
             sets[index] = bits
         return sets
 
-    @cached_property
-    def dominators(self) -> list[int | None]:
-        """For each node, the nearest one that every path of data from the inputs to it goes through."""
-        nearest: list[int | None] = []
-        for node in self.nodes:
-            common: int | None = None
-            for count, parent in enumerate(p for p in node.parents if self.nodes[p].data):
-                other: int | None = parent
-                while count and common != other:
-                    if common is None or other is None:
-                        common = other = None
-                    elif common > other:
-                        common = nearest[common]
-                    else:
-                        other = nearest[other]
-                common = other
-            nearest.append(common)
-        return nearest
-
-    def mask(self, indices: Iterable[int]) -> int:
-        """Return the bit set of nodes."""
-        return sum(1 << index for index in indices)
+    def mask(self, test: Callable[[Node], bool]) -> int:
+        """Return the bit set of the nodes for which ``test`` is true."""
+        return sum(1 << index for index, node in enumerate(self.nodes) if test(node))
 
     def through_views(self, indices: Sequence[int]) -> int | None:
         """Return the one node that ``indices`` lead back to through views and copies alone; None if there are several."""
@@ -152,7 +139,7 @@ class Recorder:
 
     def record(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any, owner: str) -> None:
         """Add one operation of the dispatcher."""
-        op = function.overloadpacket.__name__
+        op = function.overloadpacket.__name__.rstrip("_")
         read = [] if op in _SHAPE_ONLY else list(_tensors((args, kwargs)))
         if op in _FIRST_OPERAND_ONLY:
             read = read[:1]
@@ -163,7 +150,7 @@ class Recorder:
         nodes = self.graph.nodes
         parents = {index for operand in operands for index in operand}
         weights = any(storage(tensor) in self._weights for tensor in read)
-        weights |= any(self.graph.nodes[index].weights and not nodes[index].data for index in parents)
+        weights |= any(nodes[index].weights and not nodes[index].data for index in parents)
         written = storage(made[0]) if function._schema.is_mutable else None
         if written in self._weights:
             return

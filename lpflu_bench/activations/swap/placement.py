@@ -7,8 +7,8 @@ The paper puts a random slope inside residual, dense and shuffle connection bloc
   operation (a projection) and that b depends on too; A depends on S, and b on A. So A lies on the branch that a skip
   connection leads around. Also a call that takes J's sum directly, in J's module or below (ResNet's last ReLU).
 - **dense**: a concatenation of channels, one part of which is S itself; A lies between S and another part.
-- **shuffle**: a concatenation of channels whose result is shuffled (view, transpose, view); A lies between the point where
-  the branches part and J.
+- **shuffle**: a concatenation of channels whose result is shuffled (view, transpose, view); A lies between the last
+  operation that both branches come from and J.
 - **feed-forward**: everything else. A connection across scales is no block: an upsampling before or behind A, inside the
   region and on the way to J, rules J out (the skips of U-Net, FPN, LinkNet), unless it only computes a gate.
 
@@ -17,7 +17,7 @@ block; the nonlinearity inside **squeeze-and-excitation** leads into the factor 
 **position**: it sees no input data (the bias MLP of Swin v2). All others are **hidden**.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,13 +53,11 @@ class _Classifier:
         for call in trace.calls:
             if call.kind == "main":
                 self.main |= (1 << call.end) - (1 << call.start)
-        self.weighted = self._mask(lambda node: node.weighted)
-        self.upsampling = self._mask(lambda node: node.upsampling)
+        self.data = self.graph.mask(lambda node: node.data)
+        self.weighted = self.graph.mask(lambda node: node.weighted)
+        self.upsampling = self.graph.mask(lambda node: node.upsampling)
         self.joins = [join for join in self._joins() if join.region & self.main or join.kind == "residual"]
         self.added = {join.node for join in self.joins if join.kind == "residual"}
-
-    def _mask(self, test: Callable[[Node], bool]) -> int:
-        return sum(1 << index for index, node in enumerate(self.graph.nodes) if test(node))
 
     def all(self) -> list[tuple[Role, Block]]:
         results: list[tuple[Role, Block]] = []
@@ -88,16 +86,16 @@ class _Classifier:
             index = waiting.pop()
             for child in self.graph.children[index]:
                 node = self.graph.nodes[child]
-                if node.op.rstrip("_") == "mul" and len(node.operands) == 2:
+                if node.product:
                     others = [operand for operand in node.operands if index not in operand]
                     if any(self._independent(other, descendants) for other in others):
                         return True
-                if node.view or (node.op.rstrip("_") in _SCALAR and sum(map(bool, node.operands)) == 1):
+                if node.view or (node.op in _SCALAR and sum(map(bool, node.operands)) == 1):
                     waiting.append(child)
         return False
 
     def _independent(self, operand: tuple[int, ...], descendants: int) -> bool:
-        return any(self.graph.nodes[i].data for i in operand) and not self.graph.mask(operand) & descendants
+        return any(self.graph.nodes[i].data for i in operand) and not any(descendants >> i & 1 for i in operand)
 
     def _only_gates(self, output: int) -> bool:
         """Whether every way on from ``output`` ends as the factor of a sigmoid."""
@@ -113,7 +111,7 @@ class _Classifier:
             if not children:
                 return False
             for child in children:
-                op = self.graph.nodes[child].op.rstrip("_")
+                op = self.graph.nodes[child].op
                 if op == "mul" and bounded:
                     gates += 1
                 else:
@@ -123,9 +121,8 @@ class _Classifier:
     def _hard_sigmoid(self, index: int) -> bool:
         """Whether a node is the clamp of a hard-sigmoid written out, relu6(x + 3) / 6."""
         node = self.graph.nodes[index]
-        return node.op.rstrip("_") == "hardtanh" and any(
-            self.graph.nodes[child].op.rstrip("_") in ("div", "mul")
-            and sum(map(bool, self.graph.nodes[child].operands)) == 1
+        return node.op == "hardtanh" and any(
+            self.graph.nodes[child].op in ("div", "mul") and sum(map(bool, self.graph.nodes[child].operands)) == 1
             for child in self.graph.children[index]
         )
 
@@ -164,7 +161,7 @@ class _Classifier:
             reached |= 1 << index
             node = self.graph.nodes[index]
             for operand in node.operands:
-                if not (node.op.rstrip("_") == "mul" and len(node.operands) == 2 and self._is_gate(operand)):
+                if not (node.product and self._is_gate(operand)):
                     waiting.extend(operand)
         return reached
 
@@ -173,7 +170,7 @@ class _Classifier:
         indices = operand
         while len(indices) == 1:
             node = self.graph.nodes[indices[0]]
-            if node.op.rstrip("_") in _SIGMOIDS:
+            if node.op in _SIGMOIDS:
                 return True
             if not (node.view or node.upsampling or node.op in ("expand", "mean")):
                 return False
@@ -182,22 +179,29 @@ class _Classifier:
 
     def _joins(self) -> Iterator[_Join]:
         for index, node in enumerate(self.graph.nodes):
-            op = node.op.rstrip("_")
-            if op == "add" and len(node.operands) == 2 and all(node.operands) and node.data:
+            if node.op == "add" and len(node.operands) == 2 and all(node.operands) and node.data:
                 yield from self._residual_joins(index, node)
-            elif op == "cat" and len(node.shape) == 4 and len(node.operands) > 1 and self._along_channels(node):
-                if self._is_shuffled(index):
-                    dominator = self.graph.dominators[index]
-                    if dominator is not None:
-                        yield _Join("shuffle", index, self._between(dominator, (index,)) & ~(1 << index), node.parents)
-                else:
+            elif node.op == "cat" and len(node.shape) == 4 and len(node.operands) > 1 and self._along_channels(node):
+                if not self._is_shuffled(index):
                     yield from self._dense_joins(index, node)
+                elif (fork := self._fork(node)) is not None:
+                    yield _Join("shuffle", index, self._between(fork, node.parents), node.parents)
+
+    def _fork(self, node: Node) -> int | None:
+        """Return the last node that every operand depends on, if there is one."""
+        common = self.data
+        for operand in node.operands:
+            common &= self._ancestors(operand)
+        return common.bit_length() - 1 if common else None
+
+    def _ancestors(self, operand: tuple[int, ...]) -> int:
+        ancestors = 0
+        for index in operand:
+            ancestors |= self.graph.ancestors[index]
+        return ancestors
 
     def _between(self, source: int, branch: tuple[int, ...]) -> int:
-        ancestors = 0
-        for index in branch:
-            ancestors |= self.graph.ancestors[index]
-        return self.graph.descendants[source] & ancestors & ~(1 << source)
+        return self.graph.descendants[source] & self._ancestors(branch) & ~(1 << source)
 
     def _residual_joins(self, index: int, node: Node) -> Iterator[_Join]:
         for skip, branch in (node.operands, node.operands[::-1]):
@@ -222,9 +226,7 @@ class _Classifier:
 
     def _skip_source(self, skip: tuple[int, ...], branch: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the nearest node that reaches ``skip`` freely and ``branch`` anyhow, and the projections in between."""
-        ancestors = 0
-        for index in branch:
-            ancestors |= self.graph.ancestors[index]
+        ancestors = self._ancestors(branch)
         best: tuple[int, int] | None = None
         waiting, seen = [(index, 0) for index in skip], set()
         while waiting:

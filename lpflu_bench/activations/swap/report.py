@@ -28,23 +28,15 @@ class Placement:
     """Whether it is inside squeeze-and-excitation."""
 
 
-class Kept(NamedTuple):
-    """A nonlinearity that was to stay as it is."""
+class Remaining(NamedTuple):
+    """A nonlinearity that was not replaced."""
 
     path: str
     """Its module, or the module whose ``forward`` calls the function."""
     type: str
     """Class, or name of the function."""
     why: str
-    """gate, output, squeeze-and-excitation (where that is excluded), or never called."""
-
-
-class Left(NamedTuple):
-    """A nonlinearity that should have been replaced and wasn't, or something that may be one."""
-
-    path: str
-    type: str
-    why: str
+    """gate, output, squeeze-and-excitation (where that is excluded), or never called; else why it could not be."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,14 @@ class PlacementReport:
     """Where a function went: every replaced and every remaining nonlinearity of the network."""
 
     placements: list[Placement]
-    kept: list[Kept]
-    left: list[Left] = field(default_factory=list)
-    """Empty after a strict swap."""
-    shared: dict[str, int] = field(default_factory=dict)
-    """Placed modules that serve several call places which couldn't be told apart, and how many."""
+    kept: list[Remaining]
+    """Those that were to stay as they are."""
+    left: list[Remaining] = field(default_factory=list)
+    """Those that should have been replaced, or may be nonlinearities; empty after a strict swap."""
     untraced: str = ""
     """Why the network couldn't be traced, if so: then only modules known by their class were found."""
+    on_values: bool = False
+    """Whether the network's ``forward`` depends on values: only calls that one made-up input makes were seen then."""
     ema_scope: str = "residual"
     originals: dict[str, nn.Module] = field(default_factory=dict, repr=False)
     """What was at each replaced place, not in place; not part of the summary."""
@@ -84,8 +77,8 @@ class PlacementReport:
         return {
             **self.counts(),
             "coverage": self.coverage,
-            "shared": dict(self.shared),
             "untraced": self.untraced,
+            "on_values": self.on_values,
             "layers": [asdict(placement) for placement in self.placements],
             "kept_layers": [kept._asdict() for kept in self.kept],
             "left_layers": [left._asdict() for left in self.left],
@@ -97,10 +90,10 @@ class PlacementReport:
         slopes = self.counts()["slopes"]
         if self.untraced:
             lines.append(f"calls of functions could not be seen: the network couldn't be traced ({self.untraced})")
+        if self.on_values:
+            lines.append("its forward depends on values: calls that only other inputs would make could not be seen")
         if self.ema_scope == "residual" and slopes.get("fixed") and not slopes.get("ema"):
             lines.append("no place is in a residual, dense or shuffle block, so that every slope is a fixed one")
-        if self.shared:
-            lines.append(f"{len(self.shared)} modules are called from several places: {', '.join(self.shared)}")
         lines.extend(f"left: {left.path or 'the network'}: {left.type}, {left.why}" for left in self.left)
         return lines
 

@@ -1,10 +1,8 @@
 """One run of a network that sees every call of a nonlinearity, module or function, and the data flow around it."""
 
-import copy
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import torch
 import torch._jit_internal
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,26 +20,11 @@ from lpflu_bench.activations.nonlinearities import (
     module_kind,
     register_nonlinearity,
 )
+from lpflu_bench.activations.swap.formulas import CURVED, POINTWISE, formulas
 from lpflu_bench.activations.swap.graph import Graph, Recorder, storage
 from lpflu_bench.activations.swap.inputs import Inputs
+from lpflu_bench.activations.swap.run import copied_state, run_network
 
-# fmt: off
-_POINTWISE = frozenset((
-    "add", "sub", "rsub", "mul", "div", "neg", "abs", "sign", "sigmoid", "tanh", "erf", "exp", "expm1", "log", "log1p",
-    "log2", "log_sigmoid_forward", "softplus", "pow", "square", "sqrt", "rsqrt", "reciprocal", "clamp", "clamp_min",
-    "clamp_max", "maximum", "minimum", "where", "lt", "le", "gt", "ge", "relu", "gelu", "silu", "mish", "hardswish",
-    "hardsigmoid", "hardtanh", "leaky_relu", "elu", "celu", "sin", "cos", "atan", "detach", "clone", "alias", "_to_copy",
-    "empty_like", "zeros_like",
-))
-_CURVED = _POINTWISE - {
-    "add", "sub", "rsub", "mul", "div", "neg", "lt", "le", "gt", "ge", "detach", "clone", "alias", "_to_copy"
-}
-_MAIN_OPS = frozenset((
-    "relu", "gelu", "silu", "mish", "hardswish", "hardtanh", "leaky_relu", "elu", "celu", "softplus", "prelu",
-    "_prelu_kernel", "threshold", "rrelu_with_noise", "hardshrink", "softshrink",
-))
-# fmt: on
-_BOUNDED = frozenset({"sigmoid", "tanh", "erf", "hardsigmoid"})
 _TORCH_CALLERS = frozenset(
     module.__file__ for module in (torch.overrides, torch.nn.functional, torch.nn.modules.module, torch._jit_internal)
 )
@@ -76,7 +58,7 @@ class Call:
     """Class of the module, or name of the function."""
     path: str | None
     """Path of the module; None for a function."""
-    original: Callable[[Tensor], Any]
+    original: nn.Module
     """What is called, with all arguments but the first given."""
     site: Site | None
     """None where no method of a module was found that makes the call."""
@@ -97,8 +79,6 @@ class Trace:
     calls: list[Call]
     unknown: list[tuple[str, str]]
     """Nonlinear formulas that nothing known explains: the module's path and the formula."""
-    written: list[int] = field(default_factory=list)
-    """Nodes that change memory in place."""
 
 
 class UntraceableError(Exception):
@@ -180,15 +160,12 @@ class _Tracer:
         if not isinstance(output, Tensor):
             return
         known = module_kind(module)
-        inside = self.calls[run.calls :]
         if known is None:
             if module._modules or not self._elementwise(run, args, kwargs, output):
                 return
-            ops = [node.op.rstrip("_") for node in self.recorder.graph.nodes[run.start :]]
-            if not any(op in _CURVED for op in ops):
-                return
+            inside = self.calls[run.calls :]
             if len(inside) == 1 and self._only_scaled(inside[0], run):
-                if inside[0].end - inside[0].start < len(ops):
+                if inside[0].end - inside[0].start < self._now - run.start:
                     return  # a helper of a known function that does more: the call inside is the place
                 known = inside[0].kind
         self.calls[run.calls :] = [
@@ -197,28 +174,20 @@ class _Tracer:
         ]  # fmt: skip
 
     def _elementwise(self, run: _Run, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> bool:
+        """Whether a module without children computed a curve of its one tensor and of nothing else."""
         given = [*args, *kwargs.values()]
         nodes = self.recorder.graph.nodes[run.start :]
-        if (
-            len(given) != 1
-            or not isinstance(given[0], Tensor)
-            or given[0].shape != output.shape
-            or not 0 < len(nodes) < 40
-        ):
+        if len(given) != 1 or not isinstance(given[0], Tensor) or given[0].shape != output.shape or len(nodes) >= 40:
             return False
-        own = range(run.start, self._now)
-        return all(
-            node.op.rstrip("_") in _POINTWISE and all(p in own or p in run.inputs for p in node.parents)
-            for node in nodes
-        )
+        own = {*range(run.start, self._now), *run.inputs}
+        pointwise = all(node.op in POINTWISE and own.issuperset(node.parents) for node in nodes)
+        return pointwise and any(node.op in CURVED for node in nodes)
 
     def _only_scaled(self, call: Call, run: _Run) -> bool:
         """Whether what comes after ``call`` inside its module is linear in its result alone."""
-        nodes = self.recorder.graph.nodes
-        own = range(call.start, call.end)
+        after = self.recorder.graph.nodes[call.end :]
         return call.start == run.start and all(
-            nodes[i].op.rstrip("_") not in _CURVED and not set(nodes[i].parents) & set(run.inputs) - set(own)
-            for i in range(call.end, self._now)
+            node.op not in CURVED and not set(node.parents) & set(run.inputs) for node in after
         )
 
     def function_call(self, kind: Kind, func: Any, args: Any, kwargs: dict[str, Any], frame: FrameType) -> Any:
@@ -256,21 +225,12 @@ class _Tracer:
         graph = self.recorder.graph
         for call in self.calls:
             call.kind = call.kind or kind_by_behaviour(call.original)  # not earlier: a run under way would record it
-        written = [i for i, node in enumerate(graph.nodes) if node.written is not None]
-        return Trace(graph, self.calls, list(self._unknown()), written)
-
-    def _unknown(self) -> Iterator[tuple[str, str]]:
-        """Yield what is nonlinear and explained neither by a call nor by a module: a formula written out."""
-        covered = [False] * self._now
-        for call in self.calls:
-            covered[call.start : call.end] = [True] * (call.end - call.start)
-            if call.kind is None:
-                yield call.path or "", f"{call.name} computes an unknown function"
-        for index, node in enumerate(self.recorder.graph.nodes):
-            if covered[index] or not node.data or node.owner in self._recurrent:
-                continue
-            if formula := _formula(self.recorder.graph, index):
-                yield node.owner, f"{formula} is written out in its forward"
+        unknown = [
+            (call.path or "", f"{call.name} computes an unknown function") for call in self.calls if not call.kind
+        ]
+        explained = {index for call in self.calls for index in range(call.start, call.end)}
+        explained |= {index for index, node in enumerate(graph.nodes) if node.owner in self._recurrent}
+        return Trace(graph, self.calls, [*unknown, *formulas(graph, explained)])
 
 
 def name_of(module: nn.Module) -> str:
@@ -285,44 +245,6 @@ def _given(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 def _is_of(frame: FrameType, module: nn.Module) -> bool:
     code = frame.f_code
     return ("self" in code.co_varnames or "self" in code.co_freevars) and frame.f_locals.get("self") is module
-
-
-def _formula(graph: Graph, index: int) -> str | None:
-    node = graph.nodes[index]
-    op = node.op.rstrip("_")
-    if op in _MAIN_OPS:
-        return op
-    if op in ("clamp", "clamp_min") and node.settings[:1] == (0,) and len(node.settings) == 1:
-        if _between_layers(graph, index):
-            return "clamp(min=0)"
-    elif op == "maximum" and not all(any(graph.nodes[i].data for i in operand) for operand in node.operands):
-        return "maximum(x, constant)"
-    elif op == "mul" and len(node.operands) == 2 and all(node.operands):
-        chains = [_pointwise_ancestors(graph, operand) for operand in node.operands]
-        bounded = [op for i in chains[0] ^ chains[1] if (op := graph.nodes[i].op.rstrip("_")) in _BOUNDED]
-        common = {i for i in chains[0] & chains[1] if not graph.nodes[i].op.startswith(("split", "chunk", "unbind"))}
-        if bounded and common:
-            return f"x * {bounded[0]}(x)"
-    return None
-
-
-def _pointwise_ancestors(graph: Graph, indices: Sequence[int]) -> set[int]:
-    """Return ``indices`` and what they come from by pointwise operations alone, the first other node included."""
-    found: set[int] = set()
-    waiting = list(indices)
-    while waiting and len(found) < 40:
-        index = waiting.pop()
-        if index not in found:
-            found.add(index)
-            if graph.nodes[index].op.rstrip("_") in _POINTWISE:
-                waiting.extend(graph.nodes[index].parents)
-    return found
-
-
-def _between_layers(graph: Graph, index: int) -> bool:
-    """Whether an operation on whole feature maps stands between two layers with weights, as an activation does."""
-    weighted = graph.mask(i for i, node in enumerate(graph.nodes) if node.weighted)
-    return bool(graph.ancestors[index] & weighted) and bool(graph.descendants[index] & weighted)
 
 
 @register_nonlinearity
@@ -345,87 +267,19 @@ class _OutOfPlace(nn.Module):
         return self.function(x, *self.args, **self.kwargs)  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _untouched(network: nn.Module, training: bool) -> Iterator[None]:
-    """Set the mode for a while, and put back all that modules keep of a run (modes, caches of attention biases).
-
-    Modules with children get the mode; layers are in evaluation (no dropout, any batch will do) in either.
-    """
-    before = [(module, {key: _shallow(value) for key, value in vars(module).items()}) for module in network.modules()]
-    for module, _ in before:
-        module.training = training and bool(module._modules)
-    try:
-        yield
-    finally:
-        for module, attributes in before:
-            for key in set(vars(module)) - set(attributes):
-                del vars(module)[key]
-            for key, value in attributes.items():
-                if not key.startswith("_"):  # torch's own registries are put back by functional_call
-                    vars(module)[key] = value
-
-
-def _shallow(value: Any) -> Any:
-    return copy.copy(value) if type(value) in (dict, list, set) else value
-
-
-def run_without_trace(network: nn.Module, inputs: Inputs, *, training: bool = False, meta: bool = True) -> Any:
-    """Return what ``network`` makes of ``inputs``; its parameters, buffers, modes and torch's generators stay as they are.
-
-    Args:
-        network: any network, also one on the meta device.
-        inputs: what it takes.
-        training: the mode to run it in.
-        meta: run on the meta device, where nothing is computed; else on the CPU.
-    """
-    state = _state(network, meta)
-    return _run(network, inputs, state, training=training, meta=meta)
-
-
-def _state(network: nn.Module, meta: bool) -> dict[str, Tensor]:
-    tensors = [*network.named_parameters(), *network.named_buffers()]
-    if meta:
-        return {name: tensor.detach().to("meta") for name, tensor in tensors}
-    generator = torch.Generator().manual_seed(0)
-    return {
-        name: torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
-        if tensor.is_meta
-        else tensor.detach().to("cpu", copy=True)
-        for name, tensor in tensors
-    }
-
-
-def _run(
-    network: nn.Module,
-    inputs: Inputs,
-    state: dict[str, Tensor],
-    *,
-    training: bool,
-    meta: bool,
-    modes: Sequence[Any] = (),
-) -> Any:
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(_untouched(network, training))
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        stack.enter_context(torch.device("meta" if meta else "cpu"))
-        torch.manual_seed(0)
-        for mode in modes:
-            stack.enter_context(mode)
-        return functional_call(network, state, inputs.args, inputs.kwargs)
-
-
 def trace(network: nn.Module, inputs: Inputs, *, training: bool, meta: bool = True) -> Trace:
     """Run ``network`` once, as :func:`run_without_trace` does, and return what is called where and how data flows.
 
     Raises:
         UntraceableError: it doesn't run.
     """
-    state = _state(network, meta)
+    state = copied_state(network, meta)
     inputs = inputs.on("meta" if meta else "cpu")
     tracer = _Tracer(network, Recorder(state.values(), (inputs.args, inputs.kwargs)))
     try:
-        _run(network, inputs, state, training=training, meta=meta, modes=(_Functions(tracer), _Operations(tracer)))
+        run_network(
+            network, inputs, state, training=training, meta=meta, modes=(_Functions(tracer), _Operations(tracer))
+        )
     except Exception as error:
         raise UntraceableError(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
     finally:

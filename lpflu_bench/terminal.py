@@ -22,13 +22,7 @@ def text_table(title: str, head: Sequence[str], lines: Iterable[Sequence[str]], 
         lines: the rows.
         texts: the first so many columns are words and set flush left; the others are numbers, kept on one line.
     """
-    table = Table(
-        title=Text(title, style="bold"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     rows = list(lines)
     for index, name in enumerate(head):
         is_number = index >= texts

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from lpflu_bench.activations.catalogue import COMPARED, ENTRIES
 from lpflu_bench.activations.registry import describe_source, list_activations
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command, text_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,22 +35,23 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"no activation function matches {args.pattern!r}; `lpflu-bench activations` lists all")
     console = Console(markup=False, highlight=False)
     for title, members in _groups(names).items():
-        table = Table("name", "formula", "parameters", "train / eval", "source", title=title, title_justify="left")
+        lines = []
         for name in members:
             if name in ENTRIES:
                 entry = ENTRIES[name]
                 trained = f"trained: {entry.trained}" if entry.trained else ""
-                parameters = "\n".join(filter(None, [entry.parameters, trained])) or "none"
-                table.add_row(name, entry.formula, parameters, entry.train_eval or "same", entry.source)
+                settings = "\n".join(filter(None, [entry.parameters, trained, entry.train_eval])) or "none"
+                lines.append((name, entry.formula, settings, entry.source))
             else:
-                table.add_row(name, describe_source(name), "", "", "")
-        console.print(table)
+                lines.append((name, describe_source(name), "", ""))
+        console.print(text_table(title, ("name", "formula", "settings", "source"), lines, texts=4))
     smooth = [name for name in names if name in ENTRIES and ENTRIES[name].smooth_relu]
     if smooth:
         console.print(
             "leaky_<name> is (1 - a) S(x) + a x, with the slope a as in lpflu, for S = " + ", ".join(smooth) + ".\n"
             "s is the logistic sigmoid, Phi and phi the standard normal distribution and density.",
         )
+    print(next_command("activations", args.pattern, "--plot", "functions.png"))
     return 0
 
 
@@ -77,4 +78,5 @@ def _plot(pattern: str, file: Path) -> int:
     names = [pattern] if pattern in PRESETS else list_activations(pattern) or [pattern]
     draw(names, file)
     print(f"drawn: {file}")
+    print(next_command("speed", "--functions", *names))
     return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command
 
 if TYPE_CHECKING:
     from lpflu_bench.data.base import BenchDataModule
@@ -122,4 +123,7 @@ def run(args: argparse.Namespace) -> int:
             text = f"{text}. {module.layout}"
         print(f"lpflu-bench: {finding.level}: {text}{count}", file=sys.stderr)
     print(f"page: {args.out / 'index.html'}, JSON: {args.out / 'data.json'}")
+    files = [word for config in args.config or ["RECIPE"] for word in ("--config", config)]
+    again = ("data", "check", *args.kind, *(files if args.config else []), *args.data_options)
+    print(next_command(*(("fit", *files, *args.data_options) if report.ok else again)))
     return 0 if report.ok else 1

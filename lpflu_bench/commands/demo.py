@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lpflu_bench.terminal import next_command, text_table
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,32 +51,25 @@ def summarise(cells: "pd.DataFrame") -> "pd.DataFrame":
 
 def print_summary(summary: "pd.DataFrame") -> None:
     """Print the summary, one table a task."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     for task, group in summary.groupby("task", sort=False):
         metrics = [
             name.removesuffix("_mean") for name in group.columns if name.endswith("_mean") and group[name].notna().all()
         ]
         # Three scores and what they cost fit the 80 columns of a small terminal.
-        table = Table(
-            title=f"{task}: mean ± sd over {group['seeds'].iloc[0]} seeds, in percent",
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-        )
-        table.add_column("function")
-        for name in [*metrics, "images/s", "s/run"]:
-            table.add_column(name.replace("_", " "), justify="right", min_width=12 if name in metrics else None)
-        for row in group.to_dict("records"):
-            table.add_row(
+        lines = [
+            [
                 row["activation"],
                 *(f"{row[f'{name}_mean']:.2f} ± {row[f'{name}_sd']:.2f}" for name in metrics),
                 f"{row['images_per_second']:.0f}",
                 f"{row['seconds']:.1f}",
-            )
-        Console().print(table)
+            ]
+            for row in group.to_dict("records")
+        ]
+        title = f"{task}: mean ± sd over {group['seeds'].iloc[0]} seeds, in percent"
+        head = ["function", *(name.replace("_", " ") for name in metrics), "images/s", "s/run"]
+        Console(highlight=False).print(text_table(title, head, lines))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,4 +91,5 @@ def run(args: argparse.Namespace) -> int:
     summary.to_csv(folder / "summary.csv", index=False)
     print(f"table: {folder / 'summary.csv'}")
     print(f"report with intervals and verdicts: {folder / 'index.html'}")
+    print(next_command("study", "plan", "quick-cifar100"))
     return 0

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv is not None:
         write_measurements(pd.DataFrame(section.rows), args.csv)
         console.print(f"written: {args.csv}")
-    console.print(next_command("report", *args.runs))
+    print(next_command("report", *args.runs))
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 import fnmatch
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command, text_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,6 @@ def run(args: argparse.Namespace) -> int:
         UserError: None does.
     """
     from rich.console import Console
-    from rich.table import Table
 
     if args.verify is not None:
         return _verify(args.pattern or "", args.verify)
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     classifiers = list_classifiers()
     if args.pattern is None:
         classifiers = [name for name in classifiers if not name.startswith(TIMM)] + [f"{TIMM}NAME"]
-    table = Table("kind", "option", "names", show_lines=True)
+    lines = []
     for kind, option, names in (
         ("classification", "--model.network", classifiers),
         ("detection", "--model.network", list(DETECTORS)),
@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
         ("segmentation", "--model.encoder_name", [*list_encoders(), "tu-NAME"]),
     ):
         if matching := fnmatch.filter(names, args.pattern or "*"):
-            table.add_row(kind, option, " ".join(matching))
-    if not table.row_count:
+            lines.append((kind, option, " ".join(matching)))
+    if not lines:
         raise UserError(f"no network matches {args.pattern!r}; `lpflu-bench networks '*{args.pattern.strip('*')}*'`?")
     console = Console(highlight=False)
-    console.print(table)
+    console.print(text_table("networks", ("kind", "option", "names"), lines, texts=3))
     if args.pattern is None:
         console.print("timm/NAME: see `lpflu-bench networks 'timm/*vit*'`; your own: my_net.py:Net", markup=False)
+    print(next_command("networks", "resnet18", "--verify", "lpflu"))
     return 0
 
 
@@ -63,6 +64,8 @@ def _verify(name: str, activation: str) -> int:
 
     network = build_classifier(name, 10)
     places = verify_swap(network)
-    Console(highlight=False).print(replace_activations(network, activation).table())
+    report = replace_activations(network, activation)
+    Console(highlight=False).print(report.table(), *report.remarks(), sep="\n")
     print(f"{name}: bitwise equal outputs with the original functions at {places} places, each called once")
+    print(next_command("fit", "--config", "tasks/cifar100/regnety_800mf.yaml", "--model.network", name))
     return 0

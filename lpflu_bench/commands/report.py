@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command, text_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
         console.print(f"{args.csv}: {len(records)} run{'' if len(records) == 1 else 's'}", highlight=False)
+    print(next_command("deploy", *(path if path.is_dir() else path.parent for path in args.runs)))
     return 0
 
 
@@ -93,9 +95,6 @@ def load_records(paths: Sequence[Path]) -> tuple[dict[Path, "Record"], list[str]
 
 def task_table(task: str, records: Sequence["Record"]) -> "Table":
     """Return one task's runs as a table for the terminal, in the order of the CSV file."""
-    from rich.table import Table
-    from rich.text import Text
-
     from lpflu_bench.reports.cells import cell_rows
     from lpflu_bench.reports.runs import declared_scores
 
@@ -104,18 +103,18 @@ def task_table(task: str, records: Sequence["Record"]) -> "Table":
     titles = {f"metrics.{name}": score.label for name, score in declared_scores(records).items()}
     averaged = any(line["weights"] == "averaged" for line in lines)
     conditions = [name for name in columns if name.startswith("conditions.")]
-    shown = ["network", "activation", "seed", *(["weights"] if averaged else []), *conditions]
-    shown += [*(name for name in columns if name in titles), "images_per_second", "status"]
-    table = Table(title=task, title_justify="left", title_style="bold")
-    for name in shown:
-        left = name in ("network", "activation", "weights", "status", *conditions)
-        heading = {"images_per_second": "images/s", **titles}.get(name, name.removeprefix("conditions."))
-        table.add_column(
-            heading, justify="left" if left else "right", overflow="fold", no_wrap=name in ("weights", "status")
-        )
-    for line in lines:
-        table.add_row(*(Text(_cell_text(line.get(name))) for name in shown))
-    return table
+    words = ["activation", *(["weights"] if averaged else []), *conditions]
+    title = task
+    for name in ("network", "status"):  # 80 columns: what is the same in every run needs none
+        values = {str(line[name]) for line in lines}
+        if len(values) > 1 or values == {"partial"}:
+            words.append(name)
+        elif name == "network":
+            title = f"{task}, {values.pop()}"
+    shown = [*words, "seed", *(name for name in columns if name in titles), "images_per_second"]
+    heads = {"activation": "function", "images_per_second": "images/s", **titles}
+    head = [heads.get(name, name.rpartition(".")[2]) for name in shown]
+    return text_table(title, head, [[_cell_text(line.get(name)) for name in shown] for line in lines], texts=len(words))
 
 
 def _cell_text(value: Any) -> str:

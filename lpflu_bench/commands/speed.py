@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lpflu_bench.commands.csv_file import write_measurements
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,14 +117,20 @@ def run(args: argparse.Namespace) -> int:
             ]
     frame = pd.concat(frames, ignore_index=True)
     for _, part in frame.groupby("dtype", sort=False):
-        for table in [output.network_table(part)] if args.network is not None else output.pointwise_tables(part):
+        tables, note = output.network_tables(part) if args.network is not None else output.pointwise_tables(part)
+        for table in tables:
             console.print(table)
+        console.print(note)
     if args.csv is not None:
         write_measurements(frame, args.csv)
         console.print(f"written: {args.csv}")
     if args.plot is not None:
         output.draw(frame, args.plot)
         console.print(f"drawn: {args.plot}")
+    further = () if args.network is not None else ("--network", "regnet_y_800mf")
+    print(
+        next_command("speed", *further, "--functions", *functions) if further else next_command("study", "plan", "demo")
+    )
     return 0
 
 

@@ -13,7 +13,7 @@ _NOTE = (
     "Change: of the score against the checkpoint, positive where better. Nodes: of the graph; per layer: those of an "
     "activation layer. SNR: signal-to-noise ratio of the activation layers' outputs after quantisation, median over the "
     "layers. Latency: of a batch on the CPU, median and half the range between quartiles, and times that of the same "
-    "network with ReLU in the same round. Medians over seeds; of scores the mean."
+    "network with ReLU in the same round. Medians over n seeds; of scores the mean."
 )
 
 
@@ -95,7 +95,7 @@ def _kept(rows: Sequence[Mapping[str, Any]], setting: str) -> TextTable:
                 *(_median(by_seed, key, text) for key, text in _COUNTS.items()),
             ]
         )
-    head = ["function", "form", "seeds", rows[0]["score"], "change", "MB", "nodes", "per layer", "SNR, dB"]
+    head = ["function", "form", "n", rows[0]["score"], "change", "MB", "nodes", "per layer", "SNR, dB"]
     return TextTable(f"{setting}: what is kept", head, lines, texts=2)
 
 

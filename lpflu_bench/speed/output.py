@@ -8,29 +8,20 @@ from rich.table import Table
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
+from lpflu_bench.terminal import text_table
 
 _COLORS = {"eager": "#c44e52", "fused": "#4c72b0", "compiled": "#55a868"}
 
 
-def pointwise_tables(frame: pd.DataFrame) -> list[Table]:
-    """The tables of one dtype, forward and forward + backward: a line for each function and mode."""
+def pointwise_tables(frame: pd.DataFrame) -> tuple[list[Table], str]:
+    """The tables of one dtype, forward and forward + backward: a line for each function and mode; and how to read them."""
     first = frame.iloc[0]
     copy = frame[frame["function"] == "copy"].iloc[0]
     where = f"{first['device']}, {first['threads']} threads" if first["device_type"] == "cpu" else str(first["device"])
     tables = []
     for passes in ("forward", "forward+backward"):
-        rows = frame[frame["pass"] == passes]
-        table = Table(
-            "function",
-            "mode",
-            title=f"{passes}: {first['shape']}, {first['dtype']}, {where}",
-            caption=f"{first['repeats']} rounds, medians; ±: half the range between quartiles; x ReLU: time over ReLU's "
-            f"in the same round; copy: {copy['gb_per_second']:.1f} GB/s; kept: for backward, in sizes of the input",
-        )
-        for heading in ("passes/s", "±", "x ReLU", "GB/s", "of copy", "kept"):
-            table.add_column(heading, justify="right")
-        before = None
-        for _, row in rows.iterrows():
+        lines, before = [], None
+        for _, row in frame[frame["pass"] == passes].iterrows():
             rate = row["passes_per_second"]
             times = [
                 f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}",
@@ -39,36 +30,34 @@ def pointwise_tables(frame: pd.DataFrame) -> list[Table]:
                 f"{row['gb_per_second']:.1f}",
                 f"{row['fraction_of_copy']:.0%}",
             ]
-            table.add_row(
-                "" if row["function"] == before else str(row["function"]),
-                str(row["mode"]),
-                *(["needs more memory", *[""] * 4] if pd.isna(rate) else times),
-                f"{row['kept_bytes'] / row['input_bytes']:.2g}",
+            lines.append(
+                [
+                    "" if row["function"] == before else str(row["function"]),
+                    str(row["mode"]),
+                    *(["no memory", *[""] * 4] if pd.isna(rate) else times),
+                    f"{row['kept_bytes'] / row['input_bytes']:.2g}",
+                ]
             )
             before = row["function"]
-        tables.append(table)
-    return tables
+        head = ["function", "mode", "passes/s", "±", "x ReLU", "GB/s", "of copy", "kept"]
+        tables.append(text_table(f"{passes}: {first['shape']}, {first['dtype']}, {where}", head, lines, texts=2))
+    note = (
+        f"{first['repeats']} rounds, medians; ±: half the range between quartiles; x ReLU: time over ReLU's in the same "
+        f"round; copy: {copy['gb_per_second']:.1f} GB/s; kept: for backward, in sizes of the input; no memory: it needs "
+        "more than there is"
+    )
+    return tables, note
 
 
 def _half_range(row: pd.Series) -> str:
     return f"{50 * (row['seconds_high'] - row['seconds_low']) / row['seconds_median']:.0f} %"
 
 
-def network_table(frame: pd.DataFrame) -> Table:
-    """The table of training steps: a line for each function and mode."""
+def network_tables(frame: pd.DataFrame) -> tuple[list[Table], str]:
+    """The table of training steps: a line for each function and mode; and how to read it."""
     first = frame.iloc[0]
-    table = Table(
-        "function",
-        "mode",
-        title=f"Training step of {first['network']}, {first['batch_size']} images of {first['image_size']} x "
-        f"{first['image_size']}, {first['dtype']}, {first['device']}",
-        caption=f"median of {first['repeats']} steps, ± half the range between quartiles; peak: the most the step holds "
-        "beyond parameters; kept: saved between forward and backward",
-    )
-    for heading in ("images/s", "±", "x ReLU", "peak MB", "kept MB"):
-        table.add_column(heading, justify="right")
-    for _, row in frame.iterrows():
-        table.add_row(
+    lines = [
+        [
             str(row["function"]),
             str(row["mode"]),
             f"{row['images_per_second']:.1f}",
@@ -76,8 +65,19 @@ def network_table(frame: pd.DataFrame) -> Table:
             f"{row['ratio_to_relu']:.2f}",
             f"{row['peak_bytes'] / 1e6:.0f}",
             f"{row['kept_bytes'] / 1e6:.0f}",
-        )
-    return table
+        ]
+        for _, row in frame.iterrows()
+    ]
+    title = (
+        f"Training step of {first['network']}, {first['batch_size']} images of {first['image_size']} x "
+        f"{first['image_size']}, {first['dtype']}, {first['device']}"
+    )
+    note = (
+        f"median of {first['repeats']} steps, ± half the range between quartiles; peak: the most the step holds beyond "
+        "parameters; kept: saved between forward and backward"
+    )
+    head = ["function", "mode", "images/s", "±", "x ReLU", "peak MB", "kept MB"]
+    return [text_table(title, head, lines, texts=2)], note
 
 
 def published_ratios() -> pd.DataFrame:

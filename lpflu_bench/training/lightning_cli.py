@@ -35,6 +35,7 @@ from lpflu_bench.files import require_writable
 from lpflu_bench.identity import config_hash
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME
+from lpflu_bench.terminal import next_command, text_table
 from lpflu_bench.training.arguments import prepare
 from lpflu_bench.training.cli_hooks import HookedCLI
 from lpflu_bench.training.cluster import own_processes
@@ -309,6 +310,8 @@ class BenchCLI(HookedCLI):
             f"checkpoint {checkpoint}" if checkpoint.exists() else "no checkpoint was written, there is nothing to test"
         )
         self._say(f"{end}; {kept}; record {self.record.path}")
+        if checkpoint.exists():
+            self._say(next_command("test", self.run_dir))
 
     def test(self, **kwargs: Any) -> None:
         """Score the checkpoint; with weight averaging in it, the raw weights and the averaged ones."""
@@ -329,18 +332,21 @@ class BenchCLI(HookedCLI):
         for weights, values in scores.items():
             self._print_scores(values, weights)
         self._say(f"record {self.record.path}")
+        self._say(next_command("report", self.run_dir.parent))
 
     def validate(self, **kwargs: Any) -> None:
         """Score the checkpoint on the validation set."""
         self._announce("validating")
         self.trainer.validate(**kwargs, verbose=False)
         self._print_scores(dict(self.trainer.callback_metrics), "")
+        self._say(next_command("test", self.run_dir))
 
     def predict(self, **kwargs: Any) -> None:
         """Write what the checkpoint says of the test set: a table, and pictures where the task has them."""
         self._announce("predicting with")
         self.trainer.predict(**kwargs, return_predictions=False)
         self._say(f"predictions in {self.trainer.log_dir}")
+        self._say(next_command("deploy", self.run_dir))
 
     def _announce(self, verb: str) -> None:
         module = self.model
@@ -360,15 +366,13 @@ class BenchCLI(HookedCLI):
         if not self.trainer.is_global_zero:
             return
         from rich.console import Console
-        from rich.table import Table
 
-        table = Table(title=f"{self.model.num_scored} samples scored" + (f", {weights}" if weights else ""))
-        table.add_column("score")
-        table.add_column("percent", justify="right")
-        for name, value in values.items():
-            if "loss" not in name:
-                table.add_row(name, f"{float(value):.2f}")
-        Console().print(table)
+        titles = {
+            f"{part}_{score.name}": score.title for score in self.model.declared_scores for part in ("val", "test")
+        }
+        lines = [(titles.get(name, name), f"{float(v):.2f}") for name, v in values.items() if "loss" not in name]
+        title = f"{self.model.num_scored} samples scored" + (f", {weights}" if weights else "")
+        Console(highlight=False).print(text_table(title, ("score", "value"), lines))
 
     def _say(self, line: str) -> None:
         if self.trainer.is_global_zero:

@@ -8,6 +8,7 @@ from rich.table import Table
 from torch import nn
 
 from lpflu_bench.activations.swap.placement import Block
+from lpflu_bench.terminal import text_table
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,18 @@ class PlacementReport:
         return lines
 
     def table(self) -> Table:
-        """Return the report as a table for the terminal."""
-        table = Table("module", "was", "is", "slope", "block", title="Placement of the activation function")
-        for placement in self.placements:
-            block = placement.block + (" (squeeze-and-excitation)" if placement.squeeze_excitation else "")
-            table.add_row(placement.path, placement.old, placement.new, placement.slope or "", block)
-        for kept in self.kept:
-            table.add_row(kept.path, kept.type, "kept", "", kept.why)
-        for left in self.left:
-            table.add_row(left.path, left.type, "LEFT", "", left.why)
-        table.caption = "\n".join(self.remarks())
-        return table
+        """Return the report as a table for the terminal; :meth:`remarks` says what it does not."""
+        lines = [
+            (
+                placement.path,
+                placement.old,
+                placement.new,
+                placement.slope or "",
+                placement.block + (" (squeeze-and-excitation)" if placement.squeeze_excitation else ""),
+            )
+            for placement in self.placements
+        ]
+        lines += [(kept.path, kept.type, "kept", "", kept.why) for kept in self.kept]
+        lines += [(left.path, left.type, "LEFT", "", left.why) for left in self.left]
+        head = ("module", "was", "is", "slope", "block")
+        return text_table("Placement of the activation function", head, lines, texts=5)

@@ -3,6 +3,7 @@
 import argparse
 
 from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,6 @@ def execute(session: Session, args: argparse.Namespace) -> int:
                 say(f"  {leftover.path}")
     total = sum(leftover.size for leftover in gone) / 2**20
     say(f"{len(gone)} leftovers{' deleted' if args.delete else ''}, {total:.1f} MiB")
-    if gone and not args.delete:
-        options = " --checkpoints" if args.checkpoints else ""
-        say(f"next: lpflu-bench study clean {args.study}{options} --delete")
+    again = ("clean", args.study, *(["--checkpoints"] if args.checkpoints else []), "--delete")
+    say(next_command("study", *(again if gone and not args.delete else ("status", args.study))))
     return 0

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from lpflu_bench.commands.study.session import Session, say
 from lpflu_bench.errors import INTERRUPTED, UserError
+from lpflu_bench.terminal import next_command
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
@@ -74,7 +75,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
     needed = session.needed()
     if not _todo(selection.cells, records, needed) and not selection.waiting:
         say(f"{study.name}: all {len(selection.cells)} cells are finished" if needed is None else _decided(session))
-        say(f"next: lpflu-bench study report {args.study}")
+        say(next_command("study", "report", args.study))
         return 0
     check_disk(store.runs, store.results, 1)
     if session.loggers:
@@ -143,11 +144,11 @@ def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") ->
         say(_decided(session))
     if summary.interrupted:
         say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
+        say(next_command("study", "status", args.study))
         return INTERRUPTED
     if left:
-        say(f"re-run the same command to resume; `lpflu-bench study status {args.study}` shows what is left")
-    else:
-        say(f"next: lpflu-bench study report {args.study}")
+        say("re-run the same command to resume")
+    say(next_command("study", "status" if left else "report", args.study))
     return 1 if summary.failed else 0
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,6 @@ def execute(session: Session, args: argparse.Namespace) -> int:
             failed = failed or bool(merged.conflicts or merged.unreadable)
             say(f"{folder}: {len(merged.taken)} records taken, {merged.same} were here")
     if failed:
-        say(f"ours stay; to decide by a new run: lpflu-bench study rerun {args.study} CELL")
-    say(f"next: lpflu-bench study status {args.study}")
+        say("of two records ours stays; a new run decides")
+    say(next_command("study", *(("rerun", args.study, "CELL") if failed else ("status", args.study))))
     return int(failed)

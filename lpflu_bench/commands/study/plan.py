@@ -4,6 +4,7 @@ import argparse
 
 from lpflu_bench.commands.study.session import Session, say
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command
 
 
 def _sd(text: str) -> float:
@@ -47,7 +48,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     )
     _say_power(session, args.sd)
     _say_time(session)
-    say(f"next: lpflu-bench study run {args.study}")
+    say(next_command("study", "run", args.study))
     return 0
 
 

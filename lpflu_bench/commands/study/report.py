@@ -8,6 +8,7 @@ from pathlib import Path
 from lpflu_bench.commands.report import add_include
 from lpflu_bench.commands.study.session import Session, say
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,12 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     for spec, chosen, place in parts:
         write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes, curve)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
+    if any(len(chosen) < len(spec.planned) for spec, chosen, _ in parts):
+        say(next_command("study", "run", args.study))
+    elif (store.runs / "cells").is_dir():
+        say(next_command("deploy", store.runs / "cells"))
+    else:  # another machine has run it
+        say(next_command("study", "verify", args.study))
     return 0
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.terminal import next_command, text_table
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
@@ -15,9 +16,7 @@ _STATES = ("finished", "running", "fitted", "partial", "failed", "interrupted", 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Print it."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     from lpflu_bench.studies.progress import Durations, current_state
     from lpflu_bench.text import duration, setting_text
@@ -30,17 +29,12 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     states = {cell: _state(cell, records, running, started) for cell in selection.cells}
     console = Console()
     shown = [state for state in _STATES if state in ("finished", *states.values())]
-    table = Table(title=study.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fits 80 columns
-    for name in ("task", "function", *shown):
-        table.add_column(name, justify="left" if name in ("task", "function") else "right", overflow="fold")
     groups: dict[tuple[str, str], Counter[str]] = {}
     for cell, state in states.items():
         key = (str(cell.labels["task"]), setting_text(cell.labels["activation"]))
         groups.setdefault(key, Counter())[state] += 1
-    for (task, activation), counts in groups.items():
-        numbers = [str(counts[state] or "") for state in shown]
-        table.add_row(task, activation, *numbers)
-    console.print(table)
+    lines = [(*key, *(str(counts[state] or "") for state in shown)) for key, counts in groups.items()]
+    console.print(text_table(study.title, ("task", "function", *shown), lines, texts=2))
     for cell, state in states.items():
         if state == "running":
             now = current_state(store.run_dir(cell.hash))
@@ -68,7 +62,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(
             f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
         )
-    say(f"next: lpflu-bench study {'run' if left or selection.waiting else 'report'} {args.study}")
+    say(next_command("study", "run" if left or selection.waiting else "report", args.study))
     return 0
 
 

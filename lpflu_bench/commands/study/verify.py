@@ -3,6 +3,7 @@
 import argparse
 
 from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.terminal import next_command
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
@@ -16,4 +17,5 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     say(
         f"{records} records of {len(session.plan.cells)} cells: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}"
     )
+    say(next_command("study", *(("rerun", args.study, "CELL") if found else ("report", args.study))))
     return int(bool(found))

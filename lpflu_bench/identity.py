@@ -8,7 +8,17 @@ from typing import Any
 # What a run is does not depend on where its files are, on which machine it ran, on what was printed or logged
 # meanwhile, or on what its tests are.
 _MACHINE_KEYS = {
-    "": {"config", "diagnostics", "run_dir", "ckpt_path", "weights_only", "verbose", "return_predictions"},
+    "": {
+        "config",
+        "diagnostics",
+        "run_dir",
+        "ckpt_path",
+        "weights_only",
+        "verbose",
+        "return_predictions",
+        "format",
+        "score_threshold",
+    },
     "data": {
         "root",
         "num_workers",

@@ -1,0 +1,175 @@
+"""Pages of the site that are made from the package: every function, the commands, the studies and the results.
+
+A hook of mkdocs (``hooks:`` in mkdocs.yml). The pages exist while the site is built only, so they cannot drift from the code.
+"""
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from lpflu_bench.activations.catalogue import COMPARED, ENTRIES, Entry
+
+ROOT = Path(__file__).resolve().parent.parent
+_GROUPS = {"paper": "Named in the LPFLU paper", "recent": "Recent and other functions"}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    for name, content in _pages():
+        if (existing := files.get_file_from_path(name)) is not None:
+            files.remove(existing)
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def _pages() -> Iterator[tuple[str, str | bytes]]:
+    cost = _cost()
+    for entry in ENTRIES.values():
+        yield f"reference/functions/{entry.name}.md", _function(entry, cost.get(entry.name, {}))
+        yield f"reference/functions/{entry.name}.svg", _picture(entry.name)
+    yield "reference/functions/index.md", _functions()
+    yield "reference/commands.md", _commands()
+    yield (
+        "reference/studies.md",
+        (ROOT / "configs/studies/README.md").read_text("utf-8").replace("# Studies", "# Study files", 1),
+    )
+    yield "results.md", _results()
+    for name in ("inference/error.png", "pictures/functions.png"):
+        yield f"pictures/{Path(name).name}", (ROOT / "results" / name).read_bytes()
+
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+
+def _cost() -> dict[str, dict[tuple[str, str], float]]:
+    """Time over ReLU's of each function, by mode and pass, as measured in results/speed/cpu.csv (float32)."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    with (ROOT / "results/speed/cpu.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["dtype"] == "float32" and row["function"] != "copy":
+                found.setdefault(row["function"], {})[row["mode"], row["pass"]] = float(row["ratio_to_relu"])
+    return found
+
+
+def _function(entry: Entry, cost: dict[tuple[str, str], float]) -> str:
+    path = entry.target.replace(":", ".")
+    facts = {
+        "Formula": f"`{entry.formula}`",
+        "Parameters": entry.parameters or "none",
+        "Trained": entry.trained or "nothing",
+        "Training and evaluation": entry.train_eval or "the same",
+        "Source": entry.source,
+    }
+    if entry.smooth_relu:
+        facts["Leaky form"] = f"`leaky_{entry.name}`: (1 - a) S(x) + a x, with the slope of [LPFLU](lpflu.md)"
+    lines = [f"# {entry.name}", "", f"![{entry.name} and its derivative]({entry.name}.svg)", "", "| | |", "|---|---|"]
+    lines += [f"| {title} | {_cell(text)} |" for title, text in facts.items()]
+    if cost:
+        lines += ["", "## Cost", "", "Time over ReLU's in the same round, float32, two CPU threads, 26 M elements:", ""]
+        lines += ["| | forward | forward and backward |", "|---|---|---|"]
+        for mode, title in (("eager", "the formula, operation by operation"), ("fused", "this package's kernels")):
+            times = [cost.get((mode, part)) for part in ("forward", "forward+backward")]
+            lines.append(f"| {title} | " + " | ".join("" if t is None else f"{t:.2f}" for t in times) + " |")
+    lines += ["", "## Module", "", f"::: {path}", "    options:", "      members: false", "      heading_level: 3", ""]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "&#124;").replace("\n", "<br>")
+
+
+def _functions() -> str:
+    lines = [
+        "# Functions",
+        "",
+        "`s` is the logistic sigmoid, `Phi` the standard normal distribution function. `lpflu-bench activations` prints the table.",
+    ]
+    groups: dict[str, list[Entry]] = {"Compared in the LPFLU paper": [ENTRIES[name] for name in COMPARED]}
+    for entry in ENTRIES.values():
+        if entry.name not in COMPARED:
+            groups.setdefault(_GROUPS[entry.group], []).append(entry)
+    for title, entries in groups.items():
+        lines += ["", f"## {title}", "", "| function | formula | source |", "|---|---|---|"]
+        lines += [f"| [{e.name}]({e.name}.md) | `{_cell(e.formula)}` | {_cell(e.source)} |" for e in entries]
+    return "\n".join([*lines, ""])
+
+
+def _picture(name: str) -> bytes:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = name
+    from matplotlib import pyplot as plt
+
+    from lpflu_bench.activations.plot import curve
+
+    x, y, slope = curve(name)
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, values, title in zip(axes, (y, slope), ("f(x)", "f′(x)"), strict=True):
+        axis.axhline(0, color="0.75", linewidth=0.8)
+        axis.axvline(0, color="0.75", linewidth=0.8)
+        axis.plot(x, values, color="#3949ab", linewidth=2)
+        axis.set_title(title)
+        axis.set_xlabel("x")
+        axis.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+# --- commands, results -----------------------------------------------------------------------------------------------
+
+
+def _help(*arguments: str) -> str:
+    command = [sys.executable, "-m", "lpflu_bench.cli", *arguments, "--help"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    )
+    return done.stdout.rstrip()
+
+
+def _commands() -> str:
+    from lpflu_bench.cli import COMMANDS
+
+    lines = ["# Commands", "", "What `lpflu-bench COMMAND --help` prints."]
+    for name, summary in COMMANDS.items():
+        lines += ["", f"## {name}", "", summary[0].upper() + summary[1:] + ".", "", "```text", _help(name), "```"]
+    return "\n".join([*lines, ""])
+
+
+def _results() -> str:
+    lines = ["# Results", "", "Made from the files under `results/` when this site is built.", ""]
+    for rule in sorted((ROOT / "results").glob("*/rule.json")):
+        folder = rule.parent
+        study = yaml.safe_load((folder / "study.yaml").read_text("utf-8")) if (folder / "study.yaml").exists() else {}
+        lines += [
+            f"## {study.get('title', folder.name)}",
+            "",
+            *_without_title((folder / "table.md").read_text("utf-8")),
+            "",
+        ]
+    for title, file in (("The swap in 216 networks", "swap/README.md"), ("Everything under results/", "README.md")):
+        lines += [f"## {title}", "", *_without_title((ROOT / "results" / file).read_text("utf-8")), ""]
+    return "\n".join(lines)
+
+
+def _without_title(markdown: str) -> list[str]:
+    """The lines of a file of the repository: one heading level deeper, its links to other files as plain text."""
+    kept = []
+    for line in markdown.splitlines():
+        if line.startswith("# "):
+            continue
+        line = re.sub(r"!\[[^]]*\]\([^)]*\)", "", line)
+        line = re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", line)
+        kept.append(f"#{line}" if line.startswith("#") else line)
+    return kept

@@ -91,7 +91,7 @@ def _functions() -> str:
     lines = [
         "# Functions",
         "",
-        "`s` is the logistic sigmoid, `Phi` the standard normal distribution function. `lpflu-bench activations` prints the table.",
+        "`s` is the logistic sigmoid, `Phi` the standard normal distribution function.",
     ]
     groups: dict[str, list[Entry]] = {"Compared in the LPFLU paper": [ENTRIES[name] for name in COMPARED]}
     for entry in ENTRIES.values():

@@ -4,7 +4,6 @@ Nothing heavy is imported here: ``--help`` and the light commands answer at once
 """
 
 import argparse
-import errno
 import importlib
 import keyword
 import os
@@ -17,6 +16,7 @@ from typing import NoReturn
 
 from lpflu_bench import __version__
 from lpflu_bench.errors import INTERRUPTED, UserError, one_line
+from lpflu_bench.files import NOT_WRITABLE
 from lpflu_bench.text import nearest
 
 COMMANDS = {
@@ -36,7 +36,6 @@ COMMANDS = {
 }
 _LIGHTNING = ("fit", "validate", "test", "predict")
 _PRINT_COMPLETION = "--print-completion"
-_DISK_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class _Wrapped(argparse.RawDescriptionHelpFormatter):
@@ -147,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in NOT_WRITABLE:
             raise
         return _refuse(f"{error.filename or 'writing'}: {error.strerror}")
     except KeyboardInterrupt as interrupt:

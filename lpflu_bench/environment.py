@@ -59,7 +59,7 @@ def commit(package: Path, imported: str) -> str | None:
 
     Returns:
         The commit of a checkout in which the package is as committed and as imported, :data:`MODIFIED` if it is not,
-        None if the folder is no checkout of its own: an installed package, or one inside another repository.
+        None if the folder is not a checkout of its own: an installed package, or one inside another repository.
     """
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top) != package.parent:

@@ -1,5 +1,6 @@
 """Files that are replaced in one step."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lpflu_bench.errors import UserError
+
+FULL_OR_READ_ONLY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Error numbers of a disk on which nothing can be written by anybody."""
+NOT_WRITABLE = FULL_OR_READ_ONLY | {errno.EACCES, errno.EPERM}
+"""Those, and of places where this user may not write."""
 
 
 @contextmanager
@@ -49,7 +55,7 @@ def require_writable(folder: Path, option: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
+            file.write(bytes(2**16))
             file.flush()
     except OSError as error:
         raise UserError(f"{option} {folder}: cannot be written to: {error.strerror}; name another folder") from error

@@ -90,7 +90,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without(section: Mapping[str, Any], machine: set[str]) -> dict[str, Any]:
-    """Leave machine settings out; `root: embedded` is no path but another data set."""
+    """Leave machine settings out; `root: embedded` is not a path but another data set."""
     return {key: item for key, item in section.items() if key not in machine or (key == "root" and item == "embedded")}
 
 
@@ -147,7 +147,7 @@ def contradictions(
     Args:
         config: the resolved configuration of the command.
         trained: that of the training.
-        resuming: whether the command goes on training, for which nothing but the length may differ; else it tests.
+        resuming: whether the command resumes training, for which nothing but the length may differ; else it tests.
     """
     allowed = {"trainer.max_epochs", "trainer.max_time"} if resuming else {*_EXECUTION_KEYS, *CONDITION_KEYS}
     asked, told = (dict(leaves(without_unset(identity(part)))) for part in (config, trained))

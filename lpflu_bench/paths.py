@@ -18,7 +18,7 @@ def resource_path(relative: str) -> Path:
         UserError: it is in none of these places.
     """
     places = [Path.cwd()]
-    if (_PACKAGE.parent / "pyproject.toml").is_file():  # a clone; beside an installed package lie other packages
+    if (_PACKAGE.parent / "pyproject.toml").is_file():  # a clone; next to an installed package are other packages
         places.append(_PACKAGE.parent)
     places.append(_PACKAGE / "shipped")
     for place in places:

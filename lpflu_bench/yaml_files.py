@@ -29,7 +29,7 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     """Return the mapping that a YAML file holds.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8 or not YAML, has a key twice, or is no mapping.
+        UserError: the file cannot be read, is not UTF-8 or not YAML, has a key twice, or is not a mapping.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)

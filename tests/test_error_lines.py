@@ -118,6 +118,12 @@ CONFIGURATIONS = [
         "--trainer.callbacks+ EarlyStopping --trainer.callbacks.monitor val_los",
         r"EarlyStopping: monitor 'val_los' is not",
     ),
+    ("--model.optimizer SparseAdam", r"model.optimizer: SparseAdam .*does not support dense gradients"),
+    (
+        "--model.schedule CosineAnnealingLR --model.schedule.T_max 0",
+        r"model.schedule: CosineAnnealingLR cannot take a step: .* by zero; change its settings",
+    ),
+    ("--model.network vit_b_16", r"does not take images of 32 x 32 pixels.*Expected 224 but got 32.*model.network"),
     ("--model.num_classes 7", r"the data has 10 classes, the network 7: pass --model.num_classes 10"),
     ("--model.num_classes 0", r"num_classes"),
     ("--model.network resnt8", r"unknown network 'resnt8'; the nearest are resnet8"),
@@ -233,6 +239,17 @@ def test_a_logger_that_is_not_installed_names_the_extra(folder, capsys, logger, 
     monkeypatch.setattr(getattr(pytorch_lightning.loggers, logger), "__init__", missing)
     line = refused(capsys, *FIT, "--run_dir", "run", f"--trainer.logger={logger}")
     assert "Logger is not installed: pip install 'lpflu-bench[loggers]'" in line
+
+
+def test_wandb_without_a_key_is_one_line(folder, capsys, monkeypatch):
+    import pytorch_lightning.loggers.csv_logs as csv_logs
+
+    def refuse(*_, **__):
+        raise RuntimeError("No API key configured. Use `wandb login` to log in.")
+
+    monkeypatch.setattr(csv_logs.CSVLogger, "log_hyperparams", refuse)
+    line = refused(capsys, *FIT, "--run_dir", "run", "--trainer.logger=CSVLogger", "--trainer.logger.save_dir=logs")
+    assert "trainer.logger: W&B has no API key: run `wandb login`, or set WANDB_MODE=offline" in line
 
 
 def test_a_fault_of_ours_keeps_its_trace(folder, monkeypatch):

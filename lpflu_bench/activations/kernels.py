@@ -48,7 +48,7 @@ class Kernel:
 
     Args:
         formula: The function.
-        constants: The parameters that are no tensors, at their places; None where a tensor comes. Empty if all are.
+        constants: The parameters that are not tensors, at their places; None where a tensor comes. Empty if all are.
         arguments: For each tensor parameter what it is to the formula.
         view: How the input's memory is seen.
         dtype: The input's dtype; arithmetic is in float32, and so are the parameters.

@@ -22,11 +22,13 @@ _GATES = "sigmoid hardsigmoid logsigmoid tanh"
 
 
 def _functions(names: str, kind: Kind) -> dict[Callable[..., Any], Kind]:
-    spellings = (getattr(where, name + end, None) for name in names.split() for end in ("", "_") for where in _HOMES)
+    spellings = (
+        getattr(where, name + end, None) for name in names.split() for end in ("", "_") for where in _NAMESPACES
+    )
     return {function: kind for function in spellings if function is not None}
 
 
-_HOMES = (torch, F, torch.Tensor)
+_NAMESPACES = (torch, F, torch.Tensor)
 _FUNCTIONS: dict[Callable[..., Any], Kind] = {**_functions(_GATES, "gate"), **_functions(_MAIN, "main")}
 
 _T = TypeVar("_T", bound=type[nn.Module])

@@ -36,7 +36,7 @@ def draw(names: Sequence[str], file: Path) -> None:
         file: its ending decides the format; its folder is made.
 
     Raises:
-        UserError: the ending is no picture's, or the file cannot be written.
+        UserError: the file name's extension is not an image format, or the file cannot be written.
         UnknownActivationError: no such function.
     """
     matplotlib.use("Agg")

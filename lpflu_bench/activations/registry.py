@@ -79,7 +79,7 @@ def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **se
     """Build a new activation module.
 
     Args:
-        spec: A name (``"lpflu"``, ``"leaky_gelu"``); a class path (``"torch.nn.Softplus"``), which may lie in a file
+        spec: A name (``"lpflu"``, ``"leaky_gelu"``); a class path (``"torch.nn.Softplus"``), which may be in a file
             of yours (``"my_functions.py:Bent"``); a mapping with ``class_path`` (any of these) and, optionally,
             ``init_args``; an ``nn.Module`` class; or a function of a tensor.
         **settings: Arguments of the constructor (of the function, if it is one); they go before ``init_args``.

@@ -67,7 +67,7 @@ def replace_activations(
     """
     if ema_scope not in get_args(EmaScope):
         raise ValueError(f"ema_scope must be one of {', '.join(get_args(EmaScope))}, not {ema_scope!r}")
-    create_activation(activation)  # what is wrong with it is told before anything is touched
+    create_activation(activation)  # what is wrong with it is reported before anything is changed
     name = type(network).__name__
     try:
         with separate(network, _as_inputs(inputs)) as found:
@@ -137,7 +137,7 @@ def _as_inputs(inputs: Any) -> Inputs | None:
 
 
 def _refuse(name: str, found: Places, strict: bool) -> None:
-    """Raise if a strict swap must not go on, or there is nothing to do."""
+    """Raise if a strict swap must not proceed, or there is nothing to replace."""
     if strict and found.untraced:
         raise UserError(
             f"{name} can't be traced ({found.untraced}), so calls of functions can't be seen: pass inputs= that it takes, "

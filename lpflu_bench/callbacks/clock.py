@@ -94,7 +94,7 @@ class PeakMemory:
         PeakMemory._started += 1
 
     def megabytes(self, device: torch.device) -> float | None:
-        """Return the peak since :meth:`start`; None if it cannot be told from an earlier run's."""
+        """Return the peak since :meth:`start`; None if it cannot be distinguished from an earlier run's."""
         if device.type == "cuda":
             return torch.cuda.max_memory_allocated(device) / 2**20
         if not self._own:

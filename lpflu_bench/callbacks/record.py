@@ -1,4 +1,4 @@
-"""The record of a run: what was trained, how, how fast, and what came out."""
+"""The record of a run: what was trained, how, how fast, and the results."""
 
 import sys
 from collections.abc import Mapping
@@ -159,6 +159,8 @@ class RunRecord(Callback):
         """Add the epoch, before its checkpoint is written."""
         assert self._trained is not None
         trained, clock, device = self._trained, self._train_clock, pl_module.device
+        if trainer.global_step == trained["steps"]:
+            return  # stopped before the epoch's first step: there is no such epoch
         clock.stop(device)
         logged = {
             name: float(value)
@@ -268,7 +270,7 @@ class RunRecord(Callback):
     # --- failure -----------------------------------------------------------------------------------------------------
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Record how the training ended, so that nobody takes the run for a finished one."""
+        """Record how the training ended, so that the run is not mistaken for a finished one."""
         if trainer.state.fn != "fit" or self._trained is None:
             return  # a `test` that fails leaves the record as it was; a `fit` that never started leaves none
         where = {"epoch": trainer.current_epoch, "step": trainer.global_step}

@@ -12,7 +12,7 @@ class SlopeEMA(Callback):
     """Sets the slope of every ``Leaky(..., slope="ema")`` layer once per optimizer step and averages the draws.
 
     The draw is a pure function of (seed, optimizer step, layer). The micro batches of an accumulated step therefore see
-    the same slope, so do all ranks and the recomputation of activation checkpointing, and a resumed run goes on with
+    the same slope, so do all ranks and the recomputation of activation checkpointing, and a resumed run continues with
     the draws of the uninterrupted one: nothing is stored but the averages, which are buffers of the layers.
 
     In a plain PyTorch loop call :func:`lpflu_bench.advance_slopes` once per step instead.

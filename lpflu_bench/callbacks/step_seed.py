@@ -1,4 +1,4 @@
-"""Seeds torch's generators anew for every training step."""
+"""Reseeds torch's generators before every training step."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from lpflu_bench.seeding import derive_seed, run_seed
 class StepSeed(Callback):
     """Makes what a network draws in a step (dropout, stochastic depth) a function of seed, step and rank alone.
 
-    So there is no generator's state to restore: a run that goes on from a checkpoint draws what the uninterrupted one
+    So there is no generator's state to restore: a run resumed from a checkpoint draws what the uninterrupted one
     would have drawn. And every activation function is trained with the same masks under the same seed, even one that
     draws random numbers itself.
     """

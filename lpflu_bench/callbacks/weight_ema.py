@@ -43,7 +43,7 @@ class WeightEMA(WeightAveraging):
 
     def __init__(self, decay: float | None = None, start_step: int = 0) -> None:
         if decay is not None and not 0.0 <= decay < 1.0:
-            raise ValueError(f"weight_ema.decay must lie in [0, 1), got {decay}")
+            raise ValueError(f"weight_ema.decay must be in [0, 1), got {decay}")
         self.decay = decay
         self.start_step = start_step
         super().__init__(use_buffers=False, multi_avg_fn=_Decay(decay or 0.0))

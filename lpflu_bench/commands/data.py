@@ -51,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_CheckParser)
     check = actions.add_parser(
         "check",
-        help="is everything there, readable and in order?",
+        help="check that everything is present, readable and consistent",
         description=f"{__doc__}\n\nKIND is {', '.join(KINDS)}; or give --config or --data.",
         usage="lpflu-bench data check [KIND] [--data.root DIR] [--config FILE]\n"
         "       [--data CLASS] [--data.OPTION ...] [--out DIR]",
         allow_abbrev=False,
     )
     check.add_argument(
-        "--config", action="append", default=[], metavar="FILE", help="a recipe or overlay: its data section is taken"
+        "--config", action="append", default=[], metavar="FILE", help="a recipe or overlay whose data section is used"
     )
     check.add_argument(
         "--out",

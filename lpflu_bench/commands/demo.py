@@ -1,4 +1,4 @@
-"""Train ReLU, SiLU and LPFLU on three small tasks, two seeds each, and report what came out: no network, no GPU, minutes.
+"""Train ReLU, SiLU and LPFLU on three small tasks, two seeds each, and report the results: no network, no GPU, minutes.
 
 It is the study `demo`, on data that the project draws: `study run demo`, `study report demo` and a summary on the screen.
 """

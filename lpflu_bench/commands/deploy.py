@@ -29,10 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data.root", dest="data_root", metavar="DIR", help="dataset root, if it has moved since training"
     )
     parser.add_argument(
-        "--batch-size", type=int, default=32, help="batch of the latency beside 1 (default: %(default)s)"
+        "--batch-size",
+        type=int,
+        default=32,
+        help="batch size at which latency is measured, besides 1 (default: %(default)s)",
     )
     parser.add_argument(
-        "--calibration-images", type=int, default=256, help="training images for INT8's ranges (default: %(default)s)"
+        "--calibration-images",
+        type=int,
+        default=256,
+        help="training images that calibrate INT8's ranges (default: %(default)s)",
     )
     parser.add_argument(
         "--repeats", type=int, default=30, help="rounds of the latency measurement (default: %(default)s)"

@@ -43,13 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network", metavar="NAME", help="measure training steps of this torchvision classifier instead"
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step, with --network (default: 32)")
-    parser.add_argument("--image-size", type=int, default=32, help="their side, with --network (default: 32)")
+    parser.add_argument("--batch-size", type=int, default=32, help="images per step, with --network (default: 32)")
+    parser.add_argument(
+        "--image-size", type=int, default=32, help="image height and width, with --network (default: 32)"
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: a GPU if there is one)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every number measured")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="also draw the ratios beside the paper's (PNG, SVG, PDF)"
+        "--plot", type=Path, metavar="FILE", help="also plot the ratios next to the paper's (PNG, SVG, PDF)"
     )
 
 

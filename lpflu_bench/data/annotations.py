@@ -175,7 +175,7 @@ def refuse_shares(corners: Sequence[float], where: str) -> None:
     """
     if all(0 <= value <= 1 for value in corners):
         raise UserError(
-            f"{where}: the coordinates {', '.join(f'{value:g}' for value in corners)} all lie in 0..1: they look like "
+            f"{where}: the coordinates {', '.join(f'{value:g}' for value in corners)} are all in 0..1: they look like "
             "shares of the image's sides, and this layout has pixels"
         )
 

@@ -121,6 +121,11 @@ class BenchDataModule(LightningDataModule, ABC):
         return len(self.test_set)  # type: ignore[arg-type]
 
     @property
+    def image_sizes(self) -> set[tuple[int, int]]:
+        """Heights and widths of the images that the network is given; empty where it brings them to a size of its own."""
+        return set()
+
+    @property
     def rank(self) -> int:
         """Rank of this process; 0 outside a trainer."""
         return 0 if self.trainer is None else self.trainer.global_rank

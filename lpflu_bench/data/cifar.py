@@ -70,14 +70,14 @@ class _CIFAR(ClassificationData):
         self.download = download
 
     def prepare_data(self) -> None:
-        """Fetch what is missing, if asked to, by torchvision, which checks the archive's sum. Runs once a node."""
+        """Download what is missing, if asked to, by torchvision, which checks the archive's sum. Runs once per node."""
         if self.download and self.root is not None and self._missing(Path(self.root).expanduser()):
             from torchvision import datasets
 
             try:
                 getattr(datasets, type(self).__name__)(str(Path(self.root).expanduser()), download=True)
             except (OSError, RuntimeError) as error:
-                raise UserError(f"{type(self).__name__} can't be fetched: {error}. {self.layout}") from error
+                raise UserError(f"{type(self).__name__} can't be downloaded: {error}. {self.layout}") from error
 
     def corrupted_test_set(self) -> Dataset[Any]:
         """Return the test set under ``test_corruption``, from DIR/CIFAR-10-C or DIR/CIFAR-100-C if that says official."""
@@ -141,14 +141,14 @@ class CIFAR100(_CIFAR):
 
     Args:
         root: Folder that holds ``cifar-100-python``; ``embedded`` for drawn shapes in its place.
-        download: Fetch what is missing into ``root``.
+        download: Download what is missing into ``root``.
         kwargs: see ``ClassificationData``.
     """
 
     layout = (
         "Expected: DIR/cifar-100-python/{train,test,meta} (the folder in "
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz) with --data.root DIR; "
-        "--data.download true fetches it"
+        "--data.download true downloads it"
     )
     official_sizes = (50_000, 10_000)
     embedded_classes = 100
@@ -166,14 +166,14 @@ class CIFAR10(_CIFAR):
 
     Args:
         root: Folder that holds ``cifar-10-batches-py``; ``embedded`` for drawn shapes in its place.
-        download: Fetch what is missing into ``root``.
+        download: Download what is missing into ``root``.
         kwargs: see ``ClassificationData``.
     """
 
     layout = (
         "Expected: DIR/cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta} (the folder in "
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz) with --data.root DIR; "
-        "--data.download true fetches it"
+        "--data.download true downloads it"
     )
     official_sizes = (50_000, 10_000)
     folder = "cifar-10-batches-py"

@@ -216,6 +216,13 @@ class ClassificationData(BenchDataModule):
         """Return the name of the class of test image ``index``."""
         return self.class_names[int(self.test_set.targets[index])]
 
+    @property
+    def image_sizes(self) -> set[tuple[int, int]]:
+        """Height and width of the images."""
+        assert isinstance(self.train_set, ImageArray)
+        height, width = self.train_set.images.shape[-2:]
+        return {(height, width)}
+
     def _pin_memory(self) -> bool:
         return super()._pin_memory() and not self.on_device
 

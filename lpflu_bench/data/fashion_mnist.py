@@ -29,14 +29,14 @@ class FashionMNIST(ClassificationData):
     Args:
         root: Folder that holds the four IDX files, packed (``.gz``) or not, or ``FashionMNIST/raw`` with them;
             ``embedded`` for drawn shapes in its place.
-        download: Fetch what is missing into ``root``.
+        download: Download what is missing into ``root``.
         kwargs: see ``ClassificationData``.
     """
 
     layout = (
         f"Expected: DIR/{{{','.join(_FILES)}}}, packed (.gz) or not, or these in DIR/FashionMNIST/raw "
         "(https://github.com/zalandoresearch/fashion-mnist; Debian's package dataset-fashion-mnist) with --data.root DIR; "
-        "--data.download true fetches it"
+        "--data.download true downloads it"
     )
     official_sizes = (60_000, 10_000)
 
@@ -45,14 +45,14 @@ class FashionMNIST(ClassificationData):
         self.download = download
 
     def prepare_data(self) -> None:
-        """Fetch what is missing, if asked to. Runs once a node."""
+        """Download what is missing, if asked to. Runs once per node."""
         if self.download and self.root is not None and _missing(_folder(root := Path(self.root).expanduser())):
             from torchvision import datasets
 
             try:
                 datasets.FashionMNIST(str(root), download=True)
             except (OSError, RuntimeError) as error:
-                raise UserError(f"FashionMNIST can't be fetched: {error}. {self.layout}") from error
+                raise UserError(f"FashionMNIST can't be downloaded: {error}. {self.layout}") from error
 
     def read(self) -> ImageSplits:
         """Read both splits.

@@ -35,7 +35,7 @@ def pair_key(path: Path, root: Path) -> tuple[str, ...]:
 
 
 def in_label_folder(path: Path, root: Path) -> bool:
-    """Return whether a file lies in a folder that is called like one of labels (``masks``, ``SegmentationClass``)."""
+    """Return whether a file is in a folder that is named like one of labels (``masks``, ``SegmentationClass``)."""
     return any(
         part.lower() in _LABELS or _SPLIT_OF_LABELS.fullmatch(part) for part in path.relative_to(root).parts[:-1]
     )
@@ -47,7 +47,7 @@ def is_part_name(name: str) -> bool:
 
 
 def split_of(key: tuple[str, ...]) -> str:
-    """Return the name of the split that a file's key lies in: its first folder that is called like one, or ``all``."""
+    """Return the name of the split that a file's key belongs to: its first folder that is named like one, or ``all``."""
     return next((part for part in key[:-1] if split_role(part)), ALL)
 
 
@@ -55,7 +55,7 @@ class ImageIndex:
     """The images of a set, found by the key they share with their annotation.
 
     Args:
-        files: of the set; what is no image is left alone.
+        files: of the set; other files are ignored.
         root: the set's folder.
     """
 
@@ -87,7 +87,7 @@ class ImageIndex:
             ImageFileError: there is none, or there are several and ``name`` is none of them.
         """
         images = self._found.get(key, [])
-        if len(images) > 1:  # a mask is no rival of its image
+        if len(images) > 1:  # a mask does not compete with its image
             images = [image for image in images if not in_label_folder(image, self._root)] or images
         if not images:
             raise ImageFileError(f"{self._root.joinpath(*key)}: there is no image of that name, {source} names it")

@@ -14,7 +14,7 @@ from lpflu_bench.seeding import derive_seed
 
 
 class TrainingOrder(DistributedSampler[Any]):
-    """A new random order each epoch: ``permutation(derive_seed(seed, "order", epoch))``, dealt out to the ranks.
+    """A new random order each epoch: ``permutation(derive_seed(seed, "order", epoch))``, distributed over the ranks.
 
     Rank ``r`` of ``w`` gets entries ``r, r + w, r + 2w, ...``. So with the last partial batch dropped, step ``s`` of
     ``w`` devices at batch ``b`` sees the same samples as step ``s`` of one device at batch ``w * b``. Every rank has

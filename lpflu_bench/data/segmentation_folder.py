@@ -191,6 +191,11 @@ class SegmentationFolder(BenchDataModule):
         mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (_MEAN, _STD))
         return to_float(images).sub(mean).div_(std), masks.long() if isinstance(masks, Tensor) else masks
 
+    @property
+    def image_sizes(self) -> set[tuple[int, int]]:
+        """Height and width of training's crops and of whole images."""
+        return {self.crop_size, self.size}
+
     def original_image(self, index: int) -> Tensor:
         """Return test image ``index`` as it is on disk, uint8 [3, H, W]; predictions are in its pixels."""
         return read_image(self.image_path(index))

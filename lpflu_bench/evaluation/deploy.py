@@ -31,7 +31,7 @@ class Settings:
     """How a run is deployed.
 
     Attributes:
-        batch_size: that latency is measured at, beside 1.
+        batch_size: at which latency is measured, besides 1.
         calibration_images: training images that the ranges of INT8 come from.
         repeats: rounds of the latency measurement.
     """

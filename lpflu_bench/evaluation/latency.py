@@ -1,4 +1,4 @@
-"""How long a deployed network takes for one batch, beside the same network with ReLU."""
+"""How long a deployed network takes for one batch, compared with the same network with ReLU."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def available_threads() -> int:
 
 
 def torch_runner(module: nn.Module, threads: int) -> Runner:
-    """Return a network's forward pass in PyTorch on so many threads."""
+    """Return a network's forward pass in PyTorch on this many threads."""
 
     def run(inputs: Tensor) -> object:
         before = torch.get_num_threads()

@@ -46,7 +46,7 @@ def find_runs(path: Path) -> list[Path]:
         UserError: there is none.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is no folder; name a run's folder, or a folder of runs")
+        raise UserError(f"{path} is not a folder; name a run's folder, or a folder of runs")
     found = sorted(checkpoint.parent.parent for checkpoint in path.rglob(f"{CHECKPOINTS}/{LAST}"))
     if not found:
         raise UserError(f"{path} holds no trained run: there is no {CHECKPOINTS}/{LAST} in or below it")

@@ -12,7 +12,7 @@ from lpflu_bench.inference.rule import MIN_SEEDS, POWER
 from lpflu_bench.inference.simulation import draw, judged
 
 MAX_SEEDS = 1000
-"""Above this many seeds the number wanted is not told exactly: nobody will run them."""
+"""Above this many seeds the required number is not given exactly: nobody will run them."""
 _DRAWS = 4000
 
 

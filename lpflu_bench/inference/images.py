@@ -111,9 +111,9 @@ class TwoNetworks:
     Attributes:
         difference: of the first from the second, in the score's unit.
         interval: with new images of the same kind.
-        only_first: images that the first alone has wrong; None where the score is no share of images.
+        only_first: images that the first alone has wrong; None where the score is not a share of images.
         only_second: images that the second alone has wrong.
-        p: of McNemar's exact test; None where the score is no share of images.
+        p: of McNemar's exact test; None where the score is not a share of images.
     """
 
     difference: float

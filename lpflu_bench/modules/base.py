@@ -19,6 +19,7 @@ from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.modules.attacks import Attack
+from lpflu_bench.modules.image_size import check_image_size
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.modules.spec import Plain, Spec, plain
@@ -103,6 +104,7 @@ class BenchModule(LightningModule, ABC):
         )
         self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
         self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in ("train_loss", "val_loss")})
+        self._taken_sizes: set[tuple[int, int]] = set()
         self.num_scored = 0
         """Samples scored on all ranks in the last validation or test epoch."""
         self.test_scores: dict[str, float] = {}
@@ -185,16 +187,20 @@ class BenchModule(LightningModule, ABC):
     # --- set-up -------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Check the classes against the data, load starting weights, then apply memory format and compilation."""
-        data_classes = getattr(getattr(self.trainer, "datamodule", None), "num_classes", None)
+        """Check network against data, load starting weights, then apply memory format and compilation."""
+        data = getattr(self.trainer, "datamodule", None)
+        data_classes = getattr(data, "num_classes", None)
         if data_classes is not None:
             self.check_classes(int(data_classes))
+        for size in getattr(data, "image_sizes", set()) - self._taken_sizes:
+            check_image_size(self.network, *size)
+            self._taken_sizes.add(size)
         if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
             anew = load_starting_weights(
                 self.network, self.init_from, [placement.path for placement in self.placement.placements]
             )
             if anew and self.trainer.is_global_zero:
-                print(f"weights of {self.init_from}; {', '.join(anew)} start anew", flush=True)
+                print(f"weights of {self.init_from}; {', '.join(anew)} are newly initialized", flush=True)
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network:
@@ -239,7 +245,7 @@ class BenchModule(LightningModule, ABC):
         return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch, max_epochs))
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Split off what gets no weight decay: the parameters of activations (a slope is no weight) and of norms."""
+        """Split off what gets no weight decay: the parameters of activations (a slope is not a weight) and of norms."""
         exempt: set[int] = set()
         for placement in self.placement.placements:
             exempt.update(id(p) for p in self.network.get_submodule(placement.path).parameters())

@@ -54,7 +54,7 @@ def match_image(prediction: dict[str, Tensor], target: dict[str, Tensor]) -> lis
 
 
 def _overlaps(detections: Floats, objects: Floats, crowd: npt.NDArray[np.bool_]) -> Floats:
-    """Return IoUs [D, G] of boxes (x, y, w, h); of a crowd the share of the detection that lies in it."""
+    """Return IoUs [D, G] of boxes (x, y, w, h); of a crowd the share of the detection that is inside it."""
     a, b = detections[:, None], objects[None]
     sides = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.where((sides > 0).all(-1), sides.prod(-1), 0.0)

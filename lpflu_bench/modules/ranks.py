@@ -10,7 +10,7 @@ import torch.distributed
 def in_order(items: Sequence[Any], group: Any = None) -> list[Any]:
     """Return the items of all ranks in the data set's order; in one process, its own.
 
-    Rank r of w has items r, r + w, ... (:class:`lpflu_bench.data.samplers.DatasetOrder`): dealt out in turn, they come
+    Rank r of w has items r, r + w, ... (:class:`lpflu_bench.data.samplers.DatasetOrder`): assigned round-robin, they come
     back in order, whatever the numbers of items are. Every rank sends its list in one object.
 
     Args:

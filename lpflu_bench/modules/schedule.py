@@ -25,7 +25,7 @@ class EpochSchedule(ABC):
 class WarmupDecayHold(EpochSchedule):
     """Linear 0 -> 1, linear 1 -> ``final_factor``, then held there: the paper's schedule.
 
-    At batch 128 on 50,000 images the corners lie at steps 390 and 21450 of the paper's table, which are 1 and 55 epochs.
+    At batch 128 on 50,000 images the corners are at steps 390 and 21450 of the paper's table, which are 1 and 55 epochs.
 
     Args:
         warmup_epochs: length of the linear warm-up from 0; 0 for none.

@@ -67,7 +67,7 @@ class SegmentationModule(BenchModule):
         kwargs: see :class:`BenchModule`.
 
     Raises:
-        UserError: ``other_class`` is no class index.
+        UserError: ``other_class`` is not a class index.
     """
 
     kind: ClassVar[str] = "segmentation"

@@ -61,7 +61,7 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
             ``resnet8``, ``resnet20`` ... (:class:`CifarResNet`), or a class (``my_net.py:Net``), which gets ``num_classes``
             if its constructor takes it; or a mapping with one of these as ``class_path``, and ``init_args``.
         num_classes: number of outputs.
-        downsamplings: keep only so many of the last spatial downsamplings (:func:`keep_last_downsamplings`): with 3, a
+        downsamplings: keep only this many of the last spatial downsamplings (:func:`keep_last_downsamplings`): with 3, a
             32 x 32 image reaches the head as 4 x 4. None keeps all.
 
     Returns:

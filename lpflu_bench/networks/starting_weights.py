@@ -18,7 +18,7 @@ def load_starting_weights(network: nn.Module, source: str, activation_paths: Ite
     """Load weights into ``network``, in place, in whatever function they were trained with.
 
     Entries of activation functions are taken where they fit and otherwise left at their start. The last layer (of a
-    classifier for other classes) starts anew if it has another shape. Everything else must be there and fit.
+    classifier for other classes) is newly initialized if it has another shape. Everything else must be there and fit.
 
     Args:
         network: a network, before or after the swap.
@@ -28,7 +28,7 @@ def load_starting_weights(network: nn.Module, source: str, activation_paths: Ite
         activation_paths: paths of the activation functions that were put in.
 
     Returns:
-        The entries that start anew.
+        The entries that are newly initialized.
 
     Raises:
         UserError: no such file or name, no network, or entries that don't fit.

@@ -70,7 +70,7 @@ def _test_columns(test: Tested) -> dict[str, Any]:
 
 
 def column_order(columns: Sequence[str]) -> list[str]:
-    """Return columns in the order of every table of runs: what ran, what came out, how, and where.
+    """Return columns in the order of every table of runs: what ran, the results, how, and where.
 
     It depends on the set of names alone, so the same records in another order give the same file.
     """

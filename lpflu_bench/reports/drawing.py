@@ -108,7 +108,7 @@ def figure_and_axes(height: float = 3.3) -> tuple[Figure, Axes]:
 
 
 def height_for(labels: int, least: float = 3.3) -> float:
-    """Return the height in inches at which so many labels fit one under another."""
+    """Return the height in inches at which this many labels fit one below the other."""
     return max(least, 0.9 + 0.15 * labels)
 
 

@@ -123,7 +123,7 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
 def _curve_keys(curves: Iterable[Sequence[Mapping[str, float]]], metric: Score) -> tuple[str, str] | None:
     """Return the key of the curve to draw and its axis title: the metric on validation data, else the training loss.
 
-    One epoch's value is no curve.
+    One epoch's value is not a curve.
     """
     found: set[str] = set()
     for points in curves:

@@ -153,7 +153,7 @@ def _track(column: Column) -> float:
 
 
 def _bar(row: Row, reach: float) -> dict[str, float] | None:
-    """Return where point and interval lie on the track, in percent of its width."""
+    """Return the positions of point and interval on the track, in percent of its width."""
     if row.comparison is None or reach <= 0:
         return None
 
@@ -231,7 +231,7 @@ def _diagnostics(spec: ReportSpec, runs: Runs) -> dict[str, Any] | None:
 
 
 def _cells(spec: ReportSpec, cells: Sequence[Record]) -> dict[str, Any]:
-    """Return every run's line: what it was and what came out."""
+    """Return every run's line: its settings and results."""
     averaged = any(test["weights"] == "averaged" for cell in cells for test in cell["tested"])
     scored: list[tuple[str, Weights, str]] = []
     declared = declared_scores(cells)

@@ -1,4 +1,4 @@
-"""What a study of so many seeds can show, in words, before they are run."""
+"""What a study with a given number of seeds can show, in words, before they are run."""
 
 from statistics import fmean
 
@@ -27,7 +27,7 @@ def pilot_noise(analysis: Analysis) -> dict[str, tuple[float, str, str]]:
 
 
 def power_lines(rule: Rule, seeds: int, family: int, sd: float, margin: float | None) -> list[str]:
-    """Return what so many seeds can show.
+    """Return what this many seeds can show.
 
     Args:
         rule: of the study.

@@ -62,7 +62,7 @@ def trainings_by_setting(records: Iterable[Record]) -> dict[str, dict[tuple[str,
 
 
 def _test_axes(groups: Iterable[Sequence[Record]]) -> set[str]:
-    """Return the labels that differ between tests of one training: they are no settings of a training."""
+    """Return the labels that differ between tests of one training: they are not settings of a training."""
     differing = set()
     for group in groups:
         cells = [record.get("cell", {}) for record in group]

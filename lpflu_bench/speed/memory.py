@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def available_bytes(device: torch.device) -> int:
-    """Memory that can still be had, of the GPU or of the machine."""
+    """Memory that is still available, of the GPU or of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)

@@ -95,7 +95,7 @@ def draw(frame: pd.DataFrame, file: Path) -> None:
         file: PNG, SVG or PDF.
 
     Raises:
-        UserError: The file's ending is no picture's, or it cannot be written.
+        UserError: The file name's extension is not an image format, or it cannot be written.
     """
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt

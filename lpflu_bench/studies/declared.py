@@ -69,7 +69,7 @@ def sequential(study: Study, folder: Path, max_seeds: int | None = None) -> Stud
     Args:
         study: from its file.
         folder: of its results.
-        max_seeds: declare one with at most so many seeds now; the study file's looks come first.
+        max_seeds: declare one with at most this many seeds now; the study file's looks come first.
 
     Raises:
         UserError: another design was declared before, or ``max_seeds`` is too few.
@@ -81,8 +81,8 @@ def sequential(study: Study, folder: Path, max_seeds: int | None = None) -> Stud
             raise UserError(f"--max-seeds {max_seeds}: a verdict takes at least {MIN_SEEDS} seeds")
         if declared and not looks:
             raise UserError(
-                f"--max-seeds {max_seeds}: {study.name} was begun with a fixed number of seeds, {len(declared['seeds'])}; "
-                f"looking at them now and adding more would not keep the level. Begin anew in another --results folder"
+                f"--max-seeds {max_seeds}: {study.name} was started with a fixed number of seeds, {len(declared['seeds'])}; "
+                f"adding seeds after looking would not keep the significance level. Start over in another --results folder"
             )
         looks = looks or default_looks(max_seeds)
         if looks[-1] != max_seeds:

@@ -1,15 +1,13 @@
-"""Full and read-only disks: found before a cell starts, and told apart from a cell that failed."""
+"""Full and read-only disks: detected before a cell starts, and distinguished from a failed cell."""
 
-import errno
 import shutil
-import tempfile
 from pathlib import Path
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.files import FULL_OR_READ_ONLY, require_writable
 
 MINIMUM_BYTES = 64 * 2**20
 """What has to be free for a cell whose checkpoint's size is not known yet."""
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def check_disk(runs: Path, results: Path, parallel: int) -> None:
@@ -26,14 +24,9 @@ def check_disk(runs: Path, results: Path, parallel: int) -> None:
     Raises:
         UserError: a folder cannot be written to, or its disk has too little room.
     """
-    for folder, flag in ((runs, "--runs"), (results, "--results")):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.") as probe:
-                probe.write(bytes(2**16))
-                probe.flush()
-        except OSError as error:
-            raise UserError(f"cannot write in {folder}: {error.strerror}; make room, or pass {flag} DIR") from error
+    for folder, option in ((runs, "--runs"), (results, "--results")):
+        require_writable(folder, option)
+        folder.mkdir(parents=True, exist_ok=True)
     largest = max((path.stat().st_size for path in runs.glob("cells/*/checkpoints/*.ckpt")), default=0)
     needed = max(MINIMUM_BYTES, 2 * largest * parallel)
     free = shutil.disk_usage(runs).free
@@ -51,7 +44,7 @@ def is_disk_error(error: BaseException, folder: Path) -> bool:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
+        if isinstance(cause, OSError) and cause.errno in FULL_OR_READ_ONLY:
             return True
         cause = cause.__cause__ or cause.__context__
     if "PytorchStreamWriter" not in str(error) and "inline_container" not in str(error):

@@ -143,7 +143,7 @@ def _keys(axis: Axis) -> set[str]:
 
 
 def _dependent_groups(axes: list[Axis]) -> list[list[Axis]]:
-    """Put axes together whose keys lie inside one another: an optimizer's class decides which settings it takes."""
+    """Put axes together whose keys contain one another: an optimizer's class decides which settings it takes."""
     groups: list[tuple[list[Axis], set[str]]] = []
     for axis in axes:
         keys = _keys(axis)

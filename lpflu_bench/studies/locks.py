@@ -1,4 +1,4 @@
-"""Who is at work on which cell: locks that survive a clock step, containers of one host name, and zombies."""
+"""Which process runs which cell: locks that survive clock changes, containers that share a host name, and zombies."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from lpflu_bench.errors import UserError
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
-"""A process of another machine that shows no heartbeat for this long, by the observer's own clock, is taken for dead."""
+"""A process of another machine that shows no heartbeat for this long, by the observer's own clock, is considered dead."""
 
 State = Literal["free", "held", "unknown"]
 

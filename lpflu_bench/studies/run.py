@@ -43,7 +43,7 @@ class Summary:
     partial: dict[Cell, str] = field(default_factory=dict)
     """Cells that were trained or tested with less than there is, and why."""
     claimed_elsewhere: dict[Cell, Owner | None] = field(default_factory=dict)
-    """Cells that another process is still at work on."""
+    """Cells that another process is still running."""
     left: int = 0
     """Cells not started: a limit was reached, or the run was stopped."""
     interrupted: bool = False
@@ -56,10 +56,10 @@ class StudyRun:
         store: of the study.
         executor: what runs the cells; closed at the end.
         config_of: gives a cell's configuration, machine settings included.
-        progress: looks on.
+        progress: receives progress events.
         retries: how often a cell that crashed, hung or failed by accident is run again before it counts as failed.
         fail_fast: stop everything at the first failed cell.
-        limit: start at most so many cells.
+        limit: maximum number of cells to start.
         before_start: called before each cell is started; what it raises stops the run.
         runner: what runs a cell (:attr:`Job.runner`).
         tests_of: gives what a cell is tested under.
@@ -99,7 +99,7 @@ class StudyRun:
     def run(self, cells: Sequence[Cell]) -> Summary:
         """Run the cells that are not finished; an interrupt ends them where they are and is noted in the summary.
 
-        A cell that another process is at work on is tried again as long as there is something else to do, and until it
+        A cell that another process is running is tried again as long as there is something else to do, and until it
         is sure that the other one lives.
 
         Raises:

@@ -15,7 +15,7 @@ from lpflu_bench.records import SCHEMA, Record, read_record, write_record
 from lpflu_bench.studies.locks import Locks
 
 RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
-"""A record's file is called by its cell; other files beside it are left alone."""
+"""A record's file is named after its cell; other files beside it are left alone."""
 
 
 def now() -> str:
@@ -28,7 +28,7 @@ class Store:
 
     ``results/<study>/records/<hash>.json`` is a cell's record: small, committed, the only thing that reports read.
     ``runs/<study>/cells/<hash>/`` is its run folder (checkpoint, logs, attempts), ``runs/<study>/locks``
-    says who is at work on it (:class:`~lpflu_bench.studies.locks.Locks`). Several processes, on one machine or on a
+    says which process is running it (:class:`~lpflu_bench.studies.locks.Locks`). Several processes, on one machine or on a
     shared file system, may use a store at once.
 
     Args:

@@ -419,7 +419,7 @@ def plain_key(key: str) -> str:
 
 
 def overlaps(a: str, b: str) -> bool:
-    """Return whether two keys name the same setting or one lies inside the other."""
+    """Return whether two keys name the same setting or one contains the other."""
     one, two = plain_key(a).split("."), plain_key(b).split(".")
     shorter = min(len(one), len(two))
     return one[:shorter] == two[:shorter]

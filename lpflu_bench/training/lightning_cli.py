@@ -67,7 +67,7 @@ class BenchCLI(HookedCLI):
 
     What differs from Lightning's: a checkpoint never overrides a flag, a contradiction is an error; ``test`` needs a
     checkpoint; every command has its own folder inside the run's, so that neither the saved configuration nor the metrics
-    of ``fit`` are written over; callbacks are named top-level keys, which a later file merges instead of replacing a list.
+    of ``fit`` are overwritten; callbacks are named top-level keys, which a later file merges instead of replacing a list.
     """
 
     def __init__(self, arguments: list[str]) -> None:

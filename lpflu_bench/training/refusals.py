@@ -1,5 +1,6 @@
 """What Lightning, torch and the user's own classes refuse, and what they should have: each in one line."""
 
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from lpflu_bench.text import nearest
 _HINTS = {
     "gpu backend": "there is no GPU here: pass --trainer.accelerator cpu, or run on a machine with one",
     "CUDAAccelerator": "there is no GPU here: pass --trainer.accelerator cpu, or run on a machine with one",
+    "wandb login": "W&B has no API key: run `wandb login`, or set WANDB_MODE=offline",
 }
 _AT_LEAST = {  # Lightning takes lower ones, and then trains nothing, or stops with an error of its own
     "accumulate_grad_batches": 1,
@@ -90,7 +92,8 @@ def running() -> Iterator[None]:
     """Turn what is refused only once a run has been set up into one line; any other exception keeps its trace.
 
     Raises:
-        UserError: the trainer's settings contradict one another, or the memory does not suffice.
+        UserError: the trainer's settings contradict one another, the optimizer or the schedule refuses to take a step, or
+            there is too little memory.
     """
     try:
         yield
@@ -98,6 +101,22 @@ def running() -> Iterator[None]:
         raise UserError(f"trainer: {_gist(error)}") from error
     except torch.OutOfMemoryError as error:
         raise UserError("out of GPU memory: lower data.batch_size, or pass --trainer.precision bf16-mixed") from error
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        who = _stepping(error)
+        if who is None or isinstance(error, torch.AcceleratorError):
+            raise
+        raise UserError(f"{who} cannot take a step: {_gist(error)}; change its settings") from error
+
+
+def _stepping(error: BaseException) -> str | None:
+    """Return whose step raised an error: the optimizer's or the schedule's, if it was torch's own; else None."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    module = str(frame.f_globals.get("__name__"))
+    if not module.startswith("torch.optim."):
+        return None
+    key = "model.schedule" if module == "torch.optim.lr_scheduler" else "model.optimizer"
+    stepping = frame.f_locals.get("self")
+    return key if stepping is None else f"{key}: {type(stepping).__name__}"
 
 
 def construct(class_type: type[Any], *args: Any, **kwargs: Any) -> Any:

@@ -18,14 +18,17 @@ CPU = torch.device("cpu")
 
 
 class Stop(Callback):
-    """Ends a training after its first epoch, or breaks the second."""
+    """Ends a training after its first epoch or before its first step, or breaks the second epoch."""
 
     def __init__(self, how):
         self.how = how
 
     def on_train_epoch_start(self, trainer, pl_module):
-        if self.how != "early" and trainer.current_epoch == 1:
+        if isinstance(self.how, BaseException) and trainer.current_epoch == 1:
             raise self.how
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        return -1 if self.how == "at once" else None  # Lightning leaves the epoch
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self.how == "early" and trainer.is_last_batch:
@@ -76,6 +79,7 @@ def test_fitted_then_finished_and_what_was_trained_stays(tmp_path):
     ("callbacks", "settings", "status", "incomplete"),
     [
         ([Stop("early")], {}, "partial", "1 of 2 epochs"),
+        ([Stop("at once")], {"max_epochs": 1}, "partial", "0 of 1 epochs"),
         ([], {"fast_dev_run": True}, "partial", "fast_dev_run"),
         ([], {"max_time": {"seconds": 0}, "max_epochs": 5}, "interrupted", "0 of 5 epochs"),
         ([Stop(RuntimeError("broken"))], {}, "failed", "1 of 2 epochs"),
@@ -92,6 +96,7 @@ def test_a_status_for_each_truth(tmp_path, callbacks, settings, status, incomple
         signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from an interrupt on
     record = read_record(tmp_path / "record.json")
     assert (record["status"], record["trained"]["incomplete"]) == (status, incomplete)
+    assert len(record["trained"]["curve"]) == record["trained"]["epochs"]
     if status == "failed":
         assert record["error"] == "RuntimeError: broken"
         assert record["failed_at"] == {"epoch": 1, "step": 4}

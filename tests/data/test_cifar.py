@@ -161,5 +161,5 @@ def test_failed_download_is_one_line(tmp_path, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(datasets, "CIFAR100", fake)
-    with pytest.raises(UserError, match=r"can't be fetched: no route to host"):
+    with pytest.raises(UserError, match=r"can't be downloaded: no route to host"):
         CIFAR100(root=str(tmp_path), download=True).prepare_data()

@@ -286,7 +286,7 @@ def test_an_image_in_both_sets_is_said(tmp_path):
         (yolo_classes_txt, "c.txt", "0 32 24 10 10", "has a coordinate outside 0..1"),
         (yolo_classes_txt, "c.txt", "0 .5 .5", "has 3 numbers"),
         (yolo_classes_txt, "c.txt", "dog .5 .5 .1 .1", "expected a class number"),
-        (coco_roboflow, "train/_annotations.coco.json", '{"images": [', "no valid JSON"),
+        (coco_roboflow, "train/_annotations.coco.json", '{"images": [', "invalid JSON"),
         (labelimg, "c.xml", xml(size=(100, 100)), "c.jpg: the image is 64x48 pixels, its annotation says 100x100"),
         (labelimg, "d.xml", xml(), "there is no image of that name"),
         (labelimg, "c.jpg", "<html>", "c.jpg: can't be read as an image (the file is not in a known image format)"),
@@ -302,7 +302,7 @@ def test_bad_files_are_one_line(write, name, text, part, tmp_path):
     ("change", "part"),
     [
         ({"bbox": [1, 2, 3]}, "bbox is [1, 2, 3]"),
-        ({"bbox": [0.1, 0.1, 0.5, 0.5]}, "all lie in 0..1"),
+        ({"bbox": [0.1, 0.1, 0.5, 0.5]}, "are all in 0..1"),
         ({"category_id": 5}, "category_id 5 is not among the categories"),
         ({"image_id": 99}, "image_id 99: no such image"),
     ],

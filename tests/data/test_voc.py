@@ -269,7 +269,7 @@ LAUGHS = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><annotation>&b;</an
         (annotation_xml(object_xml("")), ["object 1", "no class name"]),
         (
             annotation_xml(object_xml("dog", (0.1, 0.2, 0.5, 0.9))),
-            ["object 1 (dog)", "0.1, 0.2, 0.5, 0.9 all lie in 0..1"],
+            ["object 1 (dog)", "0.1, 0.2, 0.5, 0.9 are all in 0..1"],
         ),
         (ENTITIES, ["refused", "entities"]),
         (LAUGHS, ["refused", "entities"]),

@@ -1,12 +1,29 @@
 import pytest
 import torch
 from pytorch_lightning import Trainer
-from tiny import TinyData, TinyModule
+from tiny import TinyData, TinyModule, quiet_trainer
 from torch import nn
 
 from lpflu_bench.activations import list_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import WarmupDecayHold
+from lpflu_bench.modules.image_size import check_image_size
+from lpflu_bench.networks.initializers import initialize
+from lpflu_bench.seeding import derive_seed, run_seed
+
+
+class _Square(nn.Module):
+    """Takes images of one size, and asks for a value that there is none of on the meta device."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.conv, self.side, self.calls = nn.Conv2d(3, 1, 1), side, 0
+
+    def forward(self, images):
+        self.calls += 1
+        if images.shape[-2:] != (self.side, self.side):
+            raise AssertionError(f"only {self.side} x {self.side}, not {tuple(images.shape)}")
+        return self.conv(images) * images.sum().item()
 
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -39,6 +56,50 @@ def test_building_a_network_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     TinyModule(activation="lpflu")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("initializer", ["xavier_uniform", "orthogonal", "keep"])
+def test_the_network_is_initialized_as_configured(initializer):
+    module = TinyModule(initializer=initializer)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(run_seed(), "network"))
+        expected = module.build_network()
+        initialize(expected, initializer)
+    assert all(torch.equal(part, expected.state_dict()[name]) for name, part in module.network.state_dict().items())
+    if initializer == "xavier_uniform":  # the default, and the paper's: variance 2 / (fan_in + fan_out), biases 0
+        assert all(
+            torch.equal(one, other) for one, other in zip(TinyModule().parameters(), module.parameters(), strict=True)
+        )
+        for layer in module.network.modules():
+            if isinstance(layer, nn.Conv2d):
+                fans = (layer.in_channels + layer.out_channels) * layer.kernel_size[0] * layer.kernel_size[1]
+                assert layer.weight.abs().max() <= (6 / fans) ** 0.5
+                assert layer.weight.std().item() == pytest.approx((2 / fans) ** 0.5, rel=0.15)
+            elif isinstance(layer, nn.Linear):
+                assert torch.equal(layer.bias, torch.zeros_like(layer.bias))
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_channels_last_is_the_format_of_network_and_images(tmp_path, channels_last):
+    module = TinyModule(channels_last=channels_last)
+    quiet_trainer(tmp_path, fast_dev_run=1).fit(module, TinyData())
+    weight = module.network.get_submodule("layer1.0.conv1").weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+    seen = []
+    module.network.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    module(torch.zeros(2, 3, 8, 8))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last) == channels_last
+
+
+def test_a_network_that_cannot_take_the_images_is_refused_before_training():
+    check_image_size(TinyModule().network, 8, 8)
+    network = _Square(16)
+    check_image_size(network, 16, 16)
+    before = torch.get_rng_state()
+    with pytest.raises(UserError, match=r"does not take images of 8 x 24 pixels, .*: only 16 x 16.*model\.network"):
+        check_image_size(network, 8, 24)
+    assert torch.equal(before, torch.get_rng_state())
+    assert network.calls == 0
 
 
 def test_activations_and_norms_get_no_weight_decay():

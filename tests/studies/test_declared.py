@@ -56,7 +56,7 @@ def test_looks_of_the_file_come_first(study, tmp_path):
 
 def test_a_fixed_study_does_not_become_a_sequential_one(study, tmp_path):
     declare(study, tmp_path)
-    with pytest.raises(UserError, match="begun with a fixed number of seeds, 3"):
+    with pytest.raises(UserError, match="started with a fixed number of seeds, 3"):
         sequential(study, tmp_path, 12)
     with pytest.raises(UserError, match="a verdict takes at least 3 seeds"):
         sequential(study, tmp_path, 2)

@@ -34,9 +34,9 @@ def test_there_is_room(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write in .*file.*: Not a directory; .*--runs DIR"):
+    with pytest.raises(UserError, match=r"--runs .*file.*: cannot be written to: Not a directory"):
         check_disk(tmp_path / "file" / "s", tmp_path, 1)
-    with pytest.raises(UserError, match=r"cannot write in .*file.*; .*--results DIR"):
+    with pytest.raises(UserError, match=r"--results .*file.*: cannot be written to"):
         check_disk(tmp_path / "runs", tmp_path / "file" / "s", 1)
 
 

@@ -101,7 +101,7 @@ def test_the_executor_is_looked_up_by_name_and_takes_its_own_options(tmp_path):
     assert isinstance(make_executor("local", {"time_limit": 3.0}, tmp_path), LocalExecutor)
     with pytest.raises(UserError, match="unknown executor 'lokal'; the nearest is local"):
         make_executor("lokal", {}, tmp_path)
-    with pytest.raises(UserError, match="--address is no option of --executor process; it belongs to ray"):
+    with pytest.raises(UserError, match="--address is not an option of --executor process; it belongs to ray"):
         make_executor("process", {"address": "auto"}, tmp_path)
 
 

@@ -16,7 +16,7 @@ _SHAPE_ONLY |= frozenset(f"new_{name}" for name in ("empty", "zeros", "ones", "f
 _SHAPE_ONLY |= frozenset({"bernoulli", "uniform", "normal"})
 # Copies, as good as the views that are recognised by their storage.
 _COPIES = frozenset({"clone", "_unsafe_view", "_to_copy", "alias", "contiguous", "lift_fresh"})
-_FIRST_OPERAND_ONLY = frozenset({"roi_align", "roi_pool"})  # where the boxes are is no image data
+_FIRST_OPERAND_ONLY = frozenset({"roi_align", "roi_pool"})  # the boxes' positions are not image data
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Node:
     written: int | None = None
     """Storage that it changed in place."""
     settings: tuple[Any, ...] = ()
-    """Its arguments that are no tensors."""
+    """Its arguments that are not tensors."""
 
     @property
     def parents(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ The paper puts a random slope inside residual, dense and shuffle connection bloc
 - **dense**: a concatenation of channels, one part of which is S itself; A lies between S and another part.
 - **shuffle**: a concatenation of channels whose result is shuffled (view, transpose, view); A lies between the last
   operation that both branches come from and J.
-- **feed-forward**: everything else. A connection across scales is no block: an upsampling before or behind A, inside the
+- **feed-forward**: everything else. A connection across scales is not a block: an upsampling before or behind A, inside the
   region and on the way to J, rules J out (the skips of U-Net, FPN, LinkNet), unless it only computes a gate.
 
 Roles: a **gate** multiplies data that doesn't come from it; an **output** has no weighted operation behind it and is in no

@@ -145,7 +145,7 @@ def _compile(function: FunctionType, edits: tuple[Edit, ...]) -> Callable[..., A
     definition, calls = _call_expressions(function)
     definition = copy.deepcopy(definition)
     if missing := [span for span, _ in edits if span not in calls]:
-        raise RewriteError(f"{code.co_filename}:{missing[0][0]} is no plain call")
+        raise RewriteError(f"{code.co_filename}:{missing[0][0]} is not a plain call")
     replace = _Replace(dict(edits))
     replace.visit(definition)
     definition.decorator_list = []

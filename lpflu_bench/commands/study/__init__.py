@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("study", help="a study file, or the name of one in configs/studies")
-    common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for every cell")
+    common.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set a configuration key for every cell"
+    )
     common.add_argument("--only", action="append", default=[], metavar="AXIS=A,B", help="only these values of an axis")
     common.add_argument("--seeds", metavar="0,1,2", help="these seeds instead of the file's; 0-4 is a range")
     common.add_argument(

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until",
         choices=["decided"],
-        help="add seeds in steps, to the functions that are still undecided; the looks are paid for (see --max-seeds)",
+        help="add seeds in steps for functions still undecided; repeated looks are accounted for (see --max-seeds)",
     )
     parser.add_argument(
         "--max-seeds", type=positive_int, metavar="N", help="with --until decided: at most N seeds for each function"

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sd",
         type=_sd,
         help="standard deviation over seeds of a difference between two functions, in the main score's unit; "
-        "without it that of the runs so far is taken",
+        "default: that of the runs so far",
     )
 
 
@@ -94,4 +94,4 @@ def _say_time(session: Session) -> None:
     left = [c for c in session.cells if c.hash not in records or records[c.hash]["status"] != "finished"]
     expected = Durations(records.values()).expect(left)
     if left and expected is not None:
-        say(f"  {len(left)} trainings left, about {duration(expected)} one after another")
+        say(f"  {len(left)} trainings left, about {duration(expected)} if run one at a time")

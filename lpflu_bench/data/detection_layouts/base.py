@@ -9,7 +9,7 @@ from lpflu_bench.data.annotations import RawAnnotation
 
 
 class DetectionLayout(ABC):
-    """A way in which images and boxes lie in a folder.
+    """How images and boxes are laid out in a folder.
 
     Args:
         root: the set's folder.

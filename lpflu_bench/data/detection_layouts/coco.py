@@ -116,11 +116,11 @@ def _load(source: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(source.read_bytes())
     except ValueError as error:
-        raise UserError(f"{source}: no valid JSON ({error})") from error
+        raise UserError(f"{source}: invalid JSON ({error})") from error
     if not isinstance(content, dict):
         raise UserError(f"{source}: expected COCO's object with images, annotations and categories")
     if missing := [key for key in ("images", "annotations", "categories") if not isinstance(content.get(key), list)]:
-        raise UserError(f"{source}: has no list {missing[0]!r}, so it is no COCO file of objects")
+        raise UserError(f"{source}: has no list {missing[0]!r}, so it is not a COCO detection file")
     return content
 
 

@@ -34,7 +34,7 @@ class _VocFolder:
         """Image lists by name; those of one class (``cat_train``) are left out."""
         for name in _LIST_FOLDERS:
             found = {path.stem: path for path in sorted((self.root / name).glob("*.txt")) if "_" not in path.stem}
-            if name == ".":  # where readme.txt may lie too
+            if name == ".":  # where readme.txt may be, too
                 found = {stem: path for stem, path in found.items() if split_role(stem)}
             if found:
                 return found

@@ -17,7 +17,7 @@ from lpflu_bench.data.splits import ALL
 from lpflu_bench.errors import UserError
 
 _NAME_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
-_SLACK = 0.01  # rounding in the files; what is further out is no share
+_SLACK = 0.01  # rounding in the files; what is further out is not a share
 _POLYGON = "polygon taken as its bounding box"
 _SPLIT_KEYS = ("train", "val", "test")
 

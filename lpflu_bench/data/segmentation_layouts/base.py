@@ -9,7 +9,7 @@ from lpflu_bench.data.segmentation_set import Scene
 
 
 class SegmentationLayout(ABC):
-    """A way in which images and masks lie in a folder.
+    """How images and masks are laid out in a folder.
 
     Args:
         root: the set's folder.

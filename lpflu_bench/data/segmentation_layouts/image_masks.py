@@ -42,7 +42,7 @@ class ImageMasks(SegmentationLayout):
         masks = set(self._masks.values())
         files = [path for path in self.files if path not in masks and not in_label_folder(path, self.root)]
         if masks and not any(in_label_folder(path, self.root) for path in masks):
-            # Found by their stems: the images' folder has any name, which is no part of the key.
+            # Found by their stems: the images' folder has any name, which is not part of the key.
             stems = {path.stem for path in masks}
             files = [path for path in files if path.stem in stems]
             return ImageIndex(files, files[0].parent)

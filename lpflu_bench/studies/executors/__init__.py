@@ -61,7 +61,9 @@ def make_executor(name: str, options: Mapping[str, Any], folder: Path) -> Execut
         if given not in known:
             takers = [other for other, executor in EXECUTORS.items() if given in {o.name for o in executor.options}]
             flag = "--" + given.replace("_", "-")
-            raise UserError(f"{flag} is no option of --executor {name}; it belongs to {' and '.join(takers) or 'none'}")
+            raise UserError(
+                f"{flag} is not an option of --executor {name}; it belongs to {' and '.join(takers) or 'none'}"
+            )
     return EXECUTORS[name](folder, **options)
 
 

@@ -44,11 +44,11 @@ _Done = queue.Queue[tuple[_Place, Job, Outcome]]
 
 
 class ProcessExecutor:
-    """A pool of worker processes. The processor's threads are divided among them; GPUs are dealt out in turn.
+    """A pool of worker processes. The processor's threads are divided among them; GPUs are assigned round-robin.
 
     Args:
         folder: not used.
-        workers: cells at once.
+        workers: number of parallel cells.
         time_limit: seconds for each cell, after which its worker is killed.
     """
 

@@ -59,7 +59,7 @@ class RayExecutor:
         address: of a cluster (``auto``, ``ray://...``, ``host:port``); None starts Ray on this machine.
         cpus_per_cell: processor threads of each cell.
         gpus_per_cell: GPUs of each cell, possibly a fraction.
-        workers: at most so many cells at once; None for what the cluster's resources allow.
+        workers: maximum number of parallel cells; None for as many as the cluster's resources allow.
         time_limit: seconds for each cell, from its start on a node.
 
     Raises:

@@ -175,7 +175,7 @@ class SlurmExecutor:
                 _note(job).write_text(str(handle.job_id), encoding="ascii")
 
     def _take_over(self, job: Job) -> bool:
-        """Go on with the job that an earlier process has submitted for this cell, if it is queued, running or done."""
+        """Continue with the job that an earlier process submitted for this cell, if it is queued, running or done."""
         if self._cluster == "debug" or not _note(job).exists():
             return False
         kind = {"slurm": self._submitit.SlurmJob, "local": self._submitit.LocalJob}[self._cluster]

@@ -19,7 +19,7 @@ from lpflu_bench.studies.disk import is_disk_error
 def _read_jobs(jobs: "queue.Queue[str]") -> None:
     for line in sys.stdin:
         jobs.put(line)
-    os._exit(0)  # whoever gave the jobs is gone; a cell goes on from its checkpoint another time
+    os._exit(0)  # the process that submitted the jobs is gone; a cell resumes from its checkpoint later
 
 
 def _run_into_log(job: Job) -> Outcome:

@@ -131,7 +131,7 @@ def clean_environment() -> dict[str, str]:
 def worker_environment(index: int, workers: int, cores: int, devices: list[str]) -> dict[str, str]:
     """Return the environment of one of several workers.
 
-    The cores' threads are divided among the workers, GPUs are dealt out in turn.
+    The cores' threads are divided among the workers, GPUs are assigned round-robin.
 
     Args:
         index: of the worker, from 0.

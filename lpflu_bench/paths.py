@@ -24,4 +24,4 @@ def resource_path(relative: str) -> Path:
     for place in places:
         if (path := place / relative).exists():
             return path
-    raise UserError(f"{relative} does not exist: looked in {', '.join(str(place) for place in places)}")
+    raise UserError(f"{relative} does not exist: looked in {', '.join(dict.fromkeys(map(str, places)))}")

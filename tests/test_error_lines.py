@@ -37,6 +37,7 @@ FILES = {
     "activation_path.yaml": "model: {init_args: {activation: {clas_path: lpflu}}}\n",
     "schedule.yaml": "model: {init_args: {schedule: {class_path: lpflu_bench.modules.WarmupDecayHold, "
     "init_args: {warmup_epochs: 5, decay_end_epoch: 2}}}}\n",
+    "no_base.yaml": "base: tasks/nowhere.yaml\naxes: {activation: [relu]}\nmetrics: top1_error\nreference: relu\n",
     "broken_functions.py": "def bent(x):\n    return x +\n",
     "functions.py": "from torch import nn\n\n\nclass Bent(nn.Module):\n    def __init__(self, power: float = 2):\n"
     "        super().__init__()\n        self.power = power\n\n"
@@ -78,6 +79,7 @@ CONFIGURATIONS = [
     ("--config empty.yaml", r"empty.yaml: the file is empty"),
     ("--config text.yaml", r"text.yaml: must hold settings"),
     ("--config list.yaml", r"list.yaml: must hold settings"),
+    ("--model twice.yaml", r"twice.yaml, line 3.*'max_epochs' is given twice, in line 2"),
     ("--config nowhere.yaml", r"nowhere.yaml does not exist"),
     ("--config .", r"cannot be read: Is a directory"),
     ("--config", r"--config needs a value"),
@@ -204,6 +206,7 @@ def test_a_wrong_configuration_is_one_line(folder, capsys, line, message):
         ("study plan demo --seeds a,b", "seeds 'a,b'"),
         ("study plan syntax.yaml", "syntax.yaml, line 2"),
         ("study plan twice.yaml", "'max_epochs' is given twice"),
+        ("study plan no_base.yaml", "study no_base: base: tasks/nowhere.yaml does not exist"),
         ("study plan latin1.yaml", "latin1.yaml: not a text file in UTF-8"),
         ("study plan empty.yaml", "empty.yaml: the file is empty"),
         ("activations zzz*", "no activation function matches 'zzz*'"),

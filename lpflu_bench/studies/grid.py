@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import write_text_atomically
 from lpflu_bench.identity import CONDITION_KEYS, conditions, config_hash, leaves
@@ -21,6 +19,7 @@ from lpflu_bench.scores import Score
 from lpflu_bench.studies.cell import PlannedTest
 from lpflu_bench.studies.study_file import Axis, Study, Value, overlaps
 from lpflu_bench.text import nearest, setting_text
+from lpflu_bench.yaml_files import read_yaml
 
 Flat = dict[tuple[str, ...], Any]
 TUNE, FINAL = "tune", "final"
@@ -135,8 +134,7 @@ def _keys(axis: Axis) -> set[str]:
     for value in axis.values:
         for key, setting in value.settings.items():
             if key == "config":
-                content = yaml.safe_load(resource_path(setting).read_text(encoding="utf-8")) or {}
-                keys |= {".".join(path) for path in flatten(content)}
+                keys |= {".".join(path) for path in flatten(read_yaml(resource_path(setting)))}
             else:
                 keys.add(key)
     return keys
@@ -166,8 +164,10 @@ class _Combiner:
     differences. So each group's own combinations alone are parsed.
     """
 
-    def __init__(self, resolver: Resolve, files: list[str], settings: Mapping[str, Any], axes: list[Axis]) -> None:
-        self._resolver, self._files, self._settings = resolver, files, dict(settings)
+    def __init__(
+        self, study: str, resolver: Resolve, files: list[str], settings: Mapping[str, Any], axes: list[Axis]
+    ) -> None:
+        self._study, self._resolver, self._files, self._settings = study, resolver, files, dict(settings)
         self._groups = _dependent_groups(axes)
         self._first = {axis.name: axis.values[0] for axis in axes}
         self._start = self._parse({})
@@ -197,7 +197,7 @@ class _Combiner:
             self._resolver.check(config)
         except UserError as error:
             named = ", ".join(f"{name} = {setting_text(value.label)}" for name, value in (chosen or values).items())
-            raise UserError(f"{self._files[0]} with {named or 'no axis'}: {error}") from error
+            raise UserError(f"study {self._study}: {self._files[0]} with {named or 'no axis'}: {error}") from error
         return flatten(config)
 
     def combine(self, chosen: Mapping[str, Value]) -> Flat:
@@ -239,7 +239,7 @@ def _expand(study: Study, resolver: Resolve) -> Iterator[_Combination]:
         stages = [(TUNE, tuning.settings, tuning.seeds, [tuning.axis]), (FINAL, {}, study.seeds, [tuning.axis])]
     for (stage, extra, seeds, tuned), base in itertools.product(stages, study.bases):
         axes = [*swept, *tuned, activations]
-        combiner = _Combiner(resolver, [base, *study.overlays], {**study.settings, **extra}, axes)
+        combiner = _Combiner(study.name, resolver, [base, *study.overlays], {**study.settings, **extra}, axes)
         for values in itertools.product(*(axis.values for axis in axes)):
             chosen = {axis.name: value for axis, value in zip(axes, values, strict=True)}
             flat = combiner.combine(chosen)
@@ -267,7 +267,9 @@ class _TestAxes:
                 resolver.check(config)
             except UserError as error:
                 named = ", ".join(f"{name} = {setting_text(label)}" for name, label in labels.items())
-                raise UserError(f"{base} with the test {named or 'without conditions'}: {error}") from error
+                raise UserError(
+                    f"study {study.name}: {base} with the test {named or 'without conditions'}: {error}"
+                ) from error
             touched = {key for key in CONDITION_KEYS if any(overlaps(key, name) for name in settings)}
             self._tests.append((labels, settings, {k: v for k, v in leaves(config) if k in touched}))
 
@@ -340,11 +342,13 @@ def make_plan(study: Study, resolver: Resolve, embedded: frozenset[str] = frozen
 
 
 def select(plan: Plan, only: Mapping[str, Iterable[str]]) -> tuple[Cell, ...]:
-    """Return the cells whose labels are among the wanted ones.
+    """Return the cells whose labels are among the wanted ones; labels of tests alone leave out no cell.
 
     Raises:
         UserError: no cell has one of the wanted labels, or none is left.
     """
+    tests = {name for group in plan.tests for test in group for name in test.labels}
+    only = {name: wanted for name, wanted in only.items() if name not in tests}
     for name, wanted in only.items():
         known = {setting_text(cell.labels.get(name)) for cell in plan.cells}
         for label in wanted:
@@ -393,6 +397,12 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
     Raises:
         UserError: as :func:`make_plan`.
     """
+    for name, files in (("base", study.bases), ("overlays", study.overlays)):
+        for file in files:
+            try:
+                resource_path(file)
+            except UserError as error:
+                raise UserError(f"study {study.name}: {name}: {error}") from error
     key = _fingerprint(replace(study, only={}, rule=Rule()), embedded)
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))

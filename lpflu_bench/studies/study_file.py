@@ -104,7 +104,7 @@ class Study:
     rule: Rule = field(default_factory=Rule)
     tests: tuple[Axis, ...] = ()
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Cells are kept whose labels are among these."""
+    """Cells and tests are kept whose labels are among these."""
 
     def axis(self, name: str) -> Axis:
         """Return the axis called ``name``."""
@@ -173,11 +173,7 @@ class _Reader:
         for axis in axes:
             if axis.name in taken:
                 raise self.error(f"test.{axis.name}", "an axis of the trainings has this name")
-            for key in axis.keys:
-                if not any(overlaps(key, known) for known in CONDITION_KEYS):
-                    raise self.error(
-                        f"test.{axis.name}", f"'{key}' is no condition of a test{nearest(key, CONDITION_KEYS)}"
-                    )
+            _check_conditions(axis, self.error)
         return axes
 
     def tuning(self, given: Any, metrics: Sequence[str]) -> Tuning:
@@ -251,6 +247,12 @@ def make_axis(name: str, given: Any, error: Any) -> Axis:
             named.append(Value(_text(label), {str(k): v for k, v in settings.items()}))
         return Axis(name, tuple(named))
     raise error(f"axes.{name}", f"must be a list of values or a mapping of named ones, not {given!r}")
+
+
+def _check_conditions(axis: Axis, error: Any) -> None:
+    for key in axis.keys:
+        if not any(overlaps(key, known) for known in CONDITION_KEYS):
+            raise error(f"test.{axis.name}", f"'{key}' is not a test condition{nearest(key, CONDITION_KEYS)}")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -361,13 +363,14 @@ def apply_overrides(
         study: from its file.
         settings: ``key=value``, the value as YAML. An axis' name takes a new list of values; any other key holds for
             every cell.
-        only: ``axis=a,b``: cells with other values are left out; also ``task``, ``network`` and ``seed``.
+        only: ``axis=a,b``: cells, and tests, with other values are left out; also ``task``, ``network`` and ``seed``.
         seeds: ``0,1,2`` or ``0-4`` instead of the file's.
 
     Raises:
         UserError: an option cannot be read, or a key is set that an axis sets too.
     """
     axes = {axis.name: axis for axis in study.axes}
+    tests = {axis.name: axis for axis in study.tests}
     fixed = dict(study.settings)
     for text in settings:
         key, raw = _setting(text, "--set")
@@ -375,11 +378,18 @@ def apply_overrides(
             value = yaml.safe_load(raw)
         except yaml.YAMLError as error:
             raise UserError(f"--set {text}: the value is invalid YAML") from error
-        if key in axes:
+        if key in axes or key in tests:
             given = value if isinstance(value, list | dict) else [value]
-            axes[key] = make_axis(key, given, lambda where, problem, text=text: UserError(f"--set {text}: {problem}"))
+
+            def error(where: str, problem: str, text: str = text) -> UserError:
+                return UserError(f"--set {text}: {problem}")
+
+            axis = make_axis(key, given, error)
+            if key in tests:
+                _check_conditions(axis, error)
+            (tests if key in tests else axes)[key] = axis
             continue
-        for axis in axes.values():
+        for axis in (*axes.values(), *tests.values()):
             if any(overlaps(key, other) for other in axis.keys):
                 raise UserError(
                     f"--set {text}: the axis '{axis.name}' sets this key; pass --set '{axis.name}=[...]' or --only"
@@ -388,14 +398,14 @@ def apply_overrides(
     kept: dict[str, tuple[str, ...]] = dict(study.only)
     for text in only:
         key, raw = _setting(text, "--only")
-        names = {*axes, "task", "network", "seed"}
+        names = {*axes, *tests, "task", "network", "seed"}
         if key not in names:
             raise UserError(f"--only {text}: there is no axis '{key}'{nearest(key, names)}")
         wanted = tuple(part.strip() for part in raw.split(","))
         if another := next((part for part in wanted if "=" in part), None):
             raise UserError(f"--only {text}: one axis at a time; write --only {another} as an option of its own")
-        if key in axes:
-            labels = [setting_text(value.label) for value in axes[key].values]
+        if axis_given := axes.get(key) or tests.get(key):
+            labels = [setting_text(value.label) for value in axis_given.values]
             for label in wanted:
                 if label not in labels:
                     raise UserError(f"--only {text}: the axis has no value '{label}'{nearest(label, labels)}")
@@ -407,6 +417,7 @@ def apply_overrides(
     return replace(
         study,
         axes=tuple(axes.values()),
+        tests=tuple(tests.values()),
         settings=fixed,
         seeds=parse_seeds(seeds) if seeds else study.seeds,
         only=kept,

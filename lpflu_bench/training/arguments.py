@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -36,6 +37,8 @@ def prepare(arguments: Sequence[str]) -> list[str]:
                 raise UserError(f"{flag} needs a value")
             specs.setdefault(spec, {})[flag.removeprefix(f"--{spec}").removeprefix(".")] = value
         else:
+            if value is not None and value.endswith((".yaml", ".yml")) and Path(value).is_file():
+                read_yaml(Path(value))  # `--model FILE`: jsonargparse keeps the last of two equal keys
             rest.append(flag if value is None else f"{flag}={value}")
     paths = [resource_path(file) for file in files]
     contents = [read_yaml(path) for path in paths]

@@ -27,8 +27,9 @@ class Stop(Callback):
         if isinstance(self.how, BaseException) and trainer.current_epoch == 1:
             raise self.how
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        return -1 if self.how == "at once" else None  # Lightning leaves the epoch
+    def on_fit_start(self, trainer, pl_module):
+        if self.how == "at once":
+            pl_module.on_train_batch_start = lambda batch, batch_idx: -1  # Lightning skips the rest of the epoch
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self.how == "early" and trainer.is_last_batch:

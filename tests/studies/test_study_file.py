@@ -4,6 +4,16 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study, overlaps, parse_seeds
 
+TESTED = """
+title: T
+base: tasks/x.yaml
+axes: {activation: [relu, lpflu]}
+test:
+  noise: {none: {}, strong: {data.test_noise: {kind: gaussian, strength: 0.1}}}
+  attack: {none: {}, fgsm: {model.test_attack.kind: fgsm}}
+metrics: top1_error
+reference: relu
+"""
 TEXT = """
 title: T
 base: tasks/x.yaml
@@ -128,3 +138,19 @@ def test_an_unknown_study_is_named_with_the_nearest():
     assert find_study("table4").name == "table4.yaml"
     with pytest.raises(UserError, match=r"no study 'tabel4'.*table4"):
         find_study("tabel4")
+
+
+def test_options_know_the_axes_of_tests(tmp_path):
+    study = load(tmp_path, TESTED)
+    assert apply_overrides(study, only=["noise=strong"]).only == {"noise": ("strong",)}
+    changed = apply_overrides(study, settings=["noise={weak: {data.test_noise.strength: 0.05}}"])
+    assert [[value.label for value in axis.values] for axis in changed.tests] == [["weak"], ["none", "fgsm"]]
+    assert changed.axes == study.axes
+    for settings, only, message in (
+        ([], ["noise=week"], "the axis has no value 'week'"),
+        ([], ["nois=strong"], "there is no axis 'nois'; the nearest is noise"),
+        (["noise=[1, 2]"], [], "'noise' is not a test condition"),
+        (["data.test_noise.strength=0.2"], [], "the axis 'noise' sets this key"),
+    ):
+        with pytest.raises(UserError, match=message):
+            apply_overrides(study, settings=settings, only=only)

@@ -96,7 +96,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
         fail_fast=args.fail_fast,
         limit=args.limit,
         before_start=lambda: check_disk(store.runs, store.results, min(executor.slots(), total)),
-        tests_of=session.plan.tests_of,
+        tests_of=session.tests_of,
     )
     summary = Summary()
     try:

@@ -15,7 +15,7 @@ def _sd(text: str) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the power is reckoned with."""
+    """Add the option that the power is computed from."""
     parser.add_argument(
         "--sd",
         type=_sd,
@@ -39,6 +39,10 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     for name in names:
         values = dict.fromkeys(setting_text(cell.labels[name]) for cell in cells if name in cell.labels)
         say(f"  {name} ({len(values)}): {', '.join(values)}")
+    for axis in study.tests:
+        labels = [setting_text(value.label) for value in axis.values]
+        kept = [label for label in labels if label in study.only.get(axis.name, labels)]
+        say(f"  tested under {axis.name} ({len(kept)}): {', '.join(kept)}")
     if study.tuning:
         say(f"  tuned: {study.tuning.axis.name}: {', '.join(setting_text(v.label) for v in study.tuning.axis.values)}")
     say(f"  metrics: {', '.join(f'{score.name} ({score.direction} is better)' for score in session.plan.scores)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
     from lpflu_bench.reports.analysis import Analysis
+    from lpflu_bench.studies.cell import PlannedTest
     from lpflu_bench.studies.grid import Cell, Plan
     from lpflu_bench.studies.study_file import Study
     from lpflu_bench.studies.tuning import Selection
@@ -49,6 +50,18 @@ class Session:
         """What ``trainer.logger`` is set to in the study's first cell: the trackers of all."""
         return (self.plan.config(self.cells[0]).get("trainer") or {}).get("logger")
 
+    def tests_of(self, cell: "Cell") -> "tuple[PlannedTest, ...]":
+        """Return the tests of a cell that ``--only`` leaves."""
+        from lpflu_bench.text import setting_text
+
+        def wanted(test: "PlannedTest") -> bool:
+            only = self.study.only
+            return all(
+                setting_text(label) in only.get(name, (setting_text(label),)) for name, label in test.labels.items()
+            )
+
+        return tuple(test for test in self.plan.tests_of(cell) if wanted(test))
+
     def summaries(self) -> "dict[str, Record]":
         """Return the records in short; a finished one without all tests of the plan counts as trained only."""
         from lpflu_bench.studies.cell import is_finished
@@ -56,7 +69,7 @@ class Session:
         records = self.store.summaries()
         for cell in self.plan.cells:
             record = records.get(cell.hash)
-            if record and record["status"] == "finished" and not is_finished(record, self.plan.tests_of(cell)):
+            if record and record["status"] == "finished" and not is_finished(record, self.tests_of(cell)):
                 record["status"] = "fitted"
         return records
 

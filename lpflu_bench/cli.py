@@ -119,6 +119,10 @@ def _describe(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if sys.platform == "win32":  # fcntl, resource and POSIX signals
+        raise UserError(
+            "lpflu-bench runs on Linux and macOS; on Windows, run it in WSL (lpflu_bench.nn works as it is)"
+        )
     if not arguments:
         _parser().print_help()
         return 2

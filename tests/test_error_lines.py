@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -264,6 +265,39 @@ def test_a_fault_of_ours_keeps_its_trace(folder, monkeypatch):
     monkeypatch.setattr(ClassificationModule, "training_step", broken)
     with pytest.raises(RuntimeError, match="a fault"):
         main([*FIT, "--run_dir", "run"])
+
+
+def test_ctrl_c_says_how_to_resume(folder, capsys, monkeypatch):
+    from lpflu_bench.callbacks.record import RunRecord
+    from lpflu_bench.records import read_record
+
+    start = RunRecord.on_train_epoch_start
+
+    def interrupted(self, trainer, pl_module):
+        start(self, trainer, pl_module)
+        if trainer.current_epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    # A process in the background ignores the signal.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        arguments = [*FIT, "--run_dir", "run", "--trainer.max_epochs", "2"]
+        with monkeypatch.context() as patched:
+            patched.setattr(RunRecord, "on_train_epoch_start", interrupted)
+            status, _, err = run(capsys, *arguments)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    resume = "to resume, give the same command with --run_dir run --ckpt_path last"
+    assert (status, err) == (130, f"lpflu-bench: interrupted: {resume}\n")
+    record = read_record(Path("run/record.json"))
+    assert (record["status"], record["trained"]["incomplete"]) == ("interrupted", "1 of 2 epochs")
+    assert run(capsys, *arguments, "--ckpt_path", "last")[0] == 0
+    assert read_record(Path("run/record.json"))["trained"]["resumed"] == 1
+
+
+def test_windows_is_told_what_to_do(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert "on Windows, run it in WSL" in refused(capsys, "activations")
 
 
 def test_a_full_disk_is_one_line(folder, capsys, monkeypatch):

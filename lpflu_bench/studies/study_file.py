@@ -381,12 +381,12 @@ def apply_overrides(
         if key in axes or key in tests:
             given = value if isinstance(value, list | dict) else [value]
 
-            def error(where: str, problem: str, text: str = text) -> UserError:
+            def refusal(where: str, problem: str, text: str = text) -> UserError:
                 return UserError(f"--set {text}: {problem}")
 
-            axis = make_axis(key, given, error)
+            axis = make_axis(key, given, refusal)
             if key in tests:
-                _check_conditions(axis, error)
+                _check_conditions(axis, refusal)
             (tests if key in tests else axes)[key] = axis
             continue
         for axis in (*axes.values(), *tests.values()):

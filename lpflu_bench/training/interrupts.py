@@ -18,7 +18,7 @@ def interrupts() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        if error.code and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error
         raise
     finally:

@@ -109,7 +109,8 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
     better = "← better" if column.score.lower_is_better else "better →"
     unit = {"%": "points", "": ""}.get(column.score.unit, column.score.unit)
     measured = column.score.label + (f", {unit}" if unit else "")
-    axes.set_xlabel(f"difference to {column.reference}: {measured} ({better})", fontsize=8.5)
+    # Below the whole figure: long names of functions leave little width to the axis.
+    figure.supxlabel(f"difference to {column.reference}: {measured} ({better})", fontsize=8.5, color=INK)
     where = place_text(analysis.spec, column.place)
     caption = (
         f"Large dot and bar: mean difference and its interval; all bars hold together at {level_text(analysis.spec)}. "

@@ -95,6 +95,10 @@ _KINDS = [
 ]
 
 
+_MAX_WITH_INTERVALS = 6
+"""A sentence about more functions than this names them alone; their intervals are in the picture and the table."""
+
+
 def _listed(names: Iterable[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
@@ -109,7 +113,7 @@ def sentences(column: Column) -> list[tuple[Word, str]]:
         rows = [row for row in column.rows if (row.verdict.word, row.verdict.below_margin) == (word, below)]
         if not rows:
             continue
-        with_interval = word in (Word.BETTER, Word.WORSE)
+        with_interval = word in (Word.BETTER, Word.WORSE) and len(rows) <= _MAX_WITH_INTERVALS
         names = _listed(
             f"{row.activation} ({difference_text(row)} {interval_text(row.interval)})"
             if with_interval

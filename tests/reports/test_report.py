@@ -15,6 +15,7 @@ from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.figures import draw_all
 from lpflu_bench.reports.page import page
 from lpflu_bench.reports.report import write_report
+from lpflu_bench.reports.wording import sentences
 
 
 class Page(html.parser.HTMLParser):
@@ -257,3 +258,13 @@ def test_curves_of_records_read_in_short_are_asked_for():
     drawn = draw_all(analyse(spec(), records), lambda item: whole[item["trained"]["config_hash"]])
     (curves,) = (drawing for drawing in drawn if drawing.kind == "curves")
     assert len(curves.figure.axes[0].lines[0].get_xdata()) == 12
+
+
+def test_a_sentence_about_many_functions_names_them_alone():
+    names = ["lpflu", *(f"f{number}" for number in range(7))]
+    effects = {name: 0.0 if name == "lpflu" else 9.0 for name in names}
+    for shown, interval in ((names, False), (names[:7], True)):
+        (column,) = analyse(spec(metrics=("top1_error",)), grid(5, functions=shown, effects=effects)).main_columns
+        (said,) = (text for word, text in sentences(column) if word == "worse")
+        assert all(name in said for name in shown[1:])
+        assert ("[" in said) == interval

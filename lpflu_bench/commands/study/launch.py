@@ -157,6 +157,8 @@ def _decided(session: Session) -> str:
     from lpflu_bench.reports.runs import place_text
     from lpflu_bench.reports.sequential import progress
 
+    if not session.reference_finished():
+        return f"nothing is decided: no run of {session.study.reference}, the reference, has finished"
     analysis = session.analysis()
     lines = [f"{place_text(analysis.spec, item.place)}, {item.activation}: {item.state}" for item in progress(analysis)]
     return "\n".join(lines)

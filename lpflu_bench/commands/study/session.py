@@ -89,6 +89,11 @@ class Session:
         spec, chosen, _ = report_parts(self.study, self.plan, selection, records, self.store.results)[-1]
         return analyse(spec, chosen)
 
+    def reference_finished(self) -> bool:
+        """Return whether there is anything to compare with."""
+        done = {cell for cell, record in self.summaries().items() if record["status"] == "finished"}
+        return any(cell.hash in done and str(cell.labels["activation"]) == self.study.reference for cell in self.cells)
+
     def needed(self) -> set[str] | None:
         """Return the cells that the next looks of a sequential study need; None for a study with a fixed number of seeds.
 
@@ -100,8 +105,7 @@ class Session:
         looks = self.study.rule.looks
         if not looks:
             return None
-        done = {cell for cell, record in self.summaries().items() if record["status"] == "finished"}
-        if not any(cell.hash in done and str(cell.labels["activation"]) == self.study.reference for cell in self.cells):
+        if not self.reference_finished():
             return {cell.hash for cell in self.cells if cell.seed in self.study.seeds[: looks[0]]}
         analysis = self.analysis()
         wanted, axes = wanted_seeds(analysis), analysis.spec.axes

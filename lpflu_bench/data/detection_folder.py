@@ -15,12 +15,13 @@ from lpflu_bench.data.annotations import Annotation, RawAnnotation, class_names,
 from lpflu_bench.data.augment import JitterStrength, flip_horizontally, jitter_colors, to_float
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.boxes import PackedTargets, Target, flip_boxes
-from lpflu_bench.data.detection_layouts import LAYOUTS, find_detection_layout
+from lpflu_bench.data.detection_layouts import LAYOUTS
 from lpflu_bench.data.detection_layouts.base import DetectionLayout
 from lpflu_bench.data.detection_set import DetectionSet
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
 from lpflu_bench.data.image_cache import CacheMode
 from lpflu_bench.data.image_files import in_threads, read_header, read_image
+from lpflu_bench.data.layouts import find_layout
 from lpflu_bench.data.splits import choose_splits, hold_out
 from lpflu_bench.data.synthetic_voc import draw_voc
 from lpflu_bench.errors import UserError, check_range
@@ -149,7 +150,7 @@ class DetectionFolder(BenchDataModule):
             train, test, val = "2012/trainval", "2007/test", None
         else:
             root = self.root_folder()
-        layout, hint = find_detection_layout(root, self.layout_name)
+        layout, hint = find_layout(LAYOUTS, root, self.layout_name)
         names = layout.split_names()
         splits = choose_splits(names, train, test, val)
         training = _read_splits(layout, splits.train)

@@ -1,8 +1,9 @@
 """Which layout a folder has, found by looking."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, TypeVar
 
 from lpflu_bench.data.file_pairs import is_part_name
 from lpflu_bench.data.image_files import visible_files
@@ -10,17 +11,36 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
 
 
-class Layout(Protocol):
-    """What a reader has in common with those of the other kinds."""
+class Layout(ABC):
+    """How images and what belongs to them are laid out in a folder.
+
+    Args:
+        root: the set's folder.
+        files: what is in it, hidden files left out.
+    """
 
     name: ClassVar[str]
+    """Its name for ``--data.layout``."""
     title: ClassVar[str]
+    """Its name for people."""
     expected: ClassVar[str]
+    """What is where, in a few words."""
 
-    def __init__(self, root: Path, files: Sequence[Path]) -> None: ...
+    def __init__(self, root: Path, files: Sequence[Path]) -> None:
+        self.root = root
+        self.files = files
 
+    @abstractmethod
     def matches(self) -> bool:
         """Return whether the folder looks like this layout."""
+
+    @abstractmethod
+    def split_names(self) -> list[str]:
+        """Return the names of the splits.
+
+        Raises:
+            UserError: a file that says so can't be read.
+        """
 
 
 AnyLayout = TypeVar("AnyLayout", bound=Layout)

@@ -16,8 +16,9 @@ from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.data.embedded import EMBEDDED, embedded_root
 from lpflu_bench.data.image_cache import CacheMode
 from lpflu_bench.data.image_files import in_threads, read_image
+from lpflu_bench.data.layouts import find_layout
 from lpflu_bench.data.segmentation_labels import derived_labels, label_table, pack_colors
-from lpflu_bench.data.segmentation_layouts import LAYOUTS, find_segmentation_layout
+from lpflu_bench.data.segmentation_layouts import LAYOUTS
 from lpflu_bench.data.segmentation_layouts.base import SegmentationLayout
 from lpflu_bench.data.segmentation_layouts.cityscapes import CityscapesLayout
 from lpflu_bench.data.segmentation_set import Scene, TestScenes, TrainingScenes, is_color_mask, read_pixels
@@ -127,7 +128,7 @@ class SegmentationFolder(BenchDataModule):
             self.cache_dir = self.cache_dir or str(root)  # of the temporary files, not of the user's
         else:
             root = self.root_folder()
-        layout, hint = find_segmentation_layout(root, self.layout_name)
+        layout, hint = find_layout(LAYOUTS, root, self.layout_name)
         splits = choose_splits(layout.split_names(), *self.split_names)
         train = _read_splits(layout, splits.train)
         if splits.test is None:

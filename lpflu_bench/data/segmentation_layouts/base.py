@@ -1,39 +1,15 @@
 """What a layout of images with masks is."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
+from lpflu_bench.data.layouts import Layout
 from lpflu_bench.data.segmentation_set import Scene
 
 
-class SegmentationLayout(ABC):
-    """How images and masks are laid out in a folder.
-
-    Args:
-        root: the set's folder.
-        files: what is in it, hidden files left out.
-    """
-
-    name: ClassVar[str]
-    """Its name for ``--data.layout``."""
-    title: ClassVar[str]
-    """Its name for people."""
-    expected: ClassVar[str]
-    """What is where, in a few words."""
-
-    def __init__(self, root: Path, files: Sequence[Path]) -> None:
-        self.root = root
-        self.files = files
-
-    @abstractmethod
-    def matches(self) -> bool:
-        """Return whether the folder looks like this layout."""
-
-    @abstractmethod
-    def split_names(self) -> list[str]:
-        """Return the names of the splits."""
+class SegmentationLayout(Layout):
+    """How images and masks are laid out in a folder."""
 
     @abstractmethod
     def scenes(self, split: str) -> list[Scene]:

@@ -55,7 +55,7 @@ def choose_splits(names: Sequence[str], train: str | None, test: str | None, val
         val: see ``train``.
 
     Raises:
-        UserError: a split that was asked for isn't there.
+        UserError: a split that was asked for isn't there, or none is left to train on.
     """
     for key, asked in (("train", train), ("test", test), ("val", val)):
         for name in asked.split("+") if asked else ():
@@ -65,6 +65,8 @@ def choose_splits(names: Sequence[str], train: str | None, test: str | None, val
                     f"data.{key}: there is no split {name.strip()!r} in this set; it has {shown}; name one of them, or "
                     f"pass --data.{key} null to choose by convention"
                 )
+    if train is None and test is None and len(names) == 1:
+        return Splits(names[0], None, val)  # whatever it is called, a share of it is held out
     found: dict[Role | None, str] = {}
     for name in names:
         role = split_role(name)
@@ -79,6 +81,10 @@ def choose_splits(names: Sequence[str], train: str | None, test: str | None, val
         test = next((found[role] for role in ("test", "val") if role in found and found[role] != train), None)
     if train is None:
         train = ALL if ALL in names else "+".join(name for name in names if name != test)
+    if not train:
+        raise UserError(
+            f"data.test: {test} is the only split of this set, which leaves none to train on; leave data.test out"
+        )
     return Splits(train, test, val)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from lpflu_bench.activations.swap.inputs import Inputs
-from lpflu_bench.activations.swap.trace import run_without_trace
+from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError, one_line
 
 

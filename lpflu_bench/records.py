@@ -182,16 +182,18 @@ def read_record(path: Path, *, brief: bool = False) -> Record:
     try:
         record = _parsed(content)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a record: not UTF-8; delete it or re-run it") from error
+        raise UserError(f"{path} is not a record: not UTF-8; delete it or repeat the run") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a record: invalid JSON ({error}); delete it or re-run it") from error
+        raise UserError(f"{path} is not a record: invalid JSON ({error}); delete it or repeat the run") from error
     if not isinstance(record, dict) or "schema" not in record:
-        raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'; delete it or re-run it")
+        raise UserError(f"{path} is not a record of lpflu-bench: it has no key 'schema'; delete it or repeat the run")
     if record["schema"] != SCHEMA:
-        raise UserError(f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}; re-run it")
+        raise UserError(
+            f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}; repeat the run"
+        )
     head = _HEAD.match(content)
     if head is None or head[2].decode() != _digest(content[head.end() :]) or not record.keys() >= _REQUIRED:
-        raise UserError(f"{path} was changed after it was written: its hash is not that of its content; re-run it")
+        raise UserError(f"{path} was changed after it was written: its hash is not that of its content; repeat the run")
     del record["schema"], record["hash"]
     if brief:
         trained = record["trained"]

@@ -19,10 +19,10 @@ from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.modules.attacks import Attack
-from lpflu_bench.modules.image_size import check_image_size
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.modules.spec import Plain, Spec, plain
+from lpflu_bench.networks.image_sizes import check_image_size
 from lpflu_bench.networks.initializers import Initializer, initialize
 from lpflu_bench.networks.starting_weights import load_starting_weights
 from lpflu_bench.outcomes import Outcomes

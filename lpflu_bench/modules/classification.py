@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassStatScores
 
-from lpflu_bench.errors import UserError, check_range, one_line
+from lpflu_bench.errors import check_range
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.modules.spec import Plain, Spec, plain
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name
-from lpflu_bench.networks.image_sizes import size_taken_instead
 from lpflu_bench.outcomes import ClassificationOutcomes
 from lpflu_bench.scores import Score
 
@@ -110,18 +109,7 @@ class ClassificationModule(BenchModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, num_classes] of images [B, 3, H, W]."""
-        images = self.to_memory_format(images)
-        try:
-            logits: Tensor = self.network(images)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            height, width = images.shape[-2:]
-            if (side := size_taken_instead(self.network, height, width)) is None:
-                raise
-            raise UserError(
-                f"model.network: {self.network_name} takes images of {side} x {side}, not {height} x {width} "
-                f"({one_line(error)}): resize them, or build it for them by model.network.init_args "
-                "(img_size in timm, image_size in torchvision)"
-            ) from error
+        logits: Tensor = self.network(self.to_memory_format(images))
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -82,7 +82,8 @@ class BenchCLI(HookedCLI):
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(self._how_to_resume()) from interrupt
         except UserError:
-            if not hasattr(self, "trainer") or self.trainer.fit_loop.total_batch_idx < 0:  # nothing was trained
+            # What the optimizer or the schedule refuses, it refuses in the first step.
+            if not hasattr(self, "trainer") or self.trainer.global_step <= 1:
                 self._remove_made()
             raise
 
@@ -249,11 +250,10 @@ class BenchCLI(HookedCLI):
             settings["logger"] = [CSVLogger(self.run_dir, name="", version=folder.name), *trackers]
         with in_one_line("trainer"):
             trainer = self.trainer_class(**settings)
-        if (
-            trainer.is_global_zero and trackers and config["ckpt_path"] is None
-        ):  # what goes on with a run has its settings
-            for tracker in trackers:
-                tracker.log_hyperparams(config)
+        if trainer.is_global_zero and trackers and config["ckpt_path"] is None:  # a resumed run has its settings
+            with in_one_line("trainer.logger"):
+                for tracker in trackers:
+                    tracker.log_hyperparams(config)
             keep_runs(config["trainer"]["logger"], trackers)
         asked = str(settings.get("precision"))
         if asked in ("16", "16-mixed") and trainer.precision != "16-mixed":

@@ -7,7 +7,7 @@ from torch import nn
 from lpflu_bench.activations import list_activations
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules import WarmupDecayHold
-from lpflu_bench.modules.image_size import check_image_size
+from lpflu_bench.networks.image_sizes import check_image_size
 from lpflu_bench.networks.initializers import initialize
 from lpflu_bench.seeding import derive_seed, run_seed
 

@@ -6,9 +6,8 @@ from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.activations.swap.inputs import image
 from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError
-from lpflu_bench.modules import ClassificationModule
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers
-from lpflu_bench.networks.image_sizes import size_taken_instead
+from lpflu_bench.networks.image_sizes import check_image_size
 
 
 def feature_sizes(network, image_size):
@@ -146,21 +145,13 @@ def test_a_transformer_is_built_for_the_images_there_are(name, size):
     with torch.device("meta"):
         declared = build_classifier(name, 5)
         fitting = build_classifier({"class_path": name, "init_args": {size: 64}}, 5)
-    assert size_taken_instead(declared, 32, 32) == 224
-    assert size_taken_instead(fitting, 64, 64) is None
-    assert replace_activations(fitting, "lpflu").coverage == 1
-
-
-def test_images_of_a_wrong_size_are_told_in_one_line():
-    small = {"class_path": "timm/vit_tiny_patch16_224", "init_args": {"depth": 1, "embed_dim": 16, "num_heads": 1}}
-    module = ClassificationModule(network=small, num_classes=5)
     with pytest.raises(
-        UserError, match=r"vit_tiny_patch16_224 takes images of 224 x 224, not 32 x 32 .*img_size in timm"
+        UserError, match=r"not take images of 32 x 32 .*; it takes 224 x 224, .*img_size in timm"
     ) as caught:
-        module(torch.zeros(2, 3, 32, 32))
+        check_image_size(declared, 32, 32)
     assert "\n" not in str(caught.value)
-    with pytest.raises(RuntimeError):  # what isn't about the size keeps its own error
-        module(torch.zeros(2, 4, 224, 224))
+    check_image_size(fitting, 64, 64)
+    assert replace_activations(fitting, "lpflu").coverage == 1
 
 
 NET = """

@@ -12,6 +12,7 @@ tensor([-0.3034,  0.0000,  0.8651])
 from lpflu_bench.activations.functions.adaptive import XIELU as XIELU
 from lpflu_bench.activations.functions.adaptive import AconC as AconC
 from lpflu_bench.activations.functions.adaptive import BerLU as BerLU
+from lpflu_bench.activations.functions.adaptive import MetaAconC as MetaAconC
 from lpflu_bench.activations.functions.adaptive import Snake as Snake
 from lpflu_bench.activations.functions.double_exponential import Gish as Gish
 from lpflu_bench.activations.functions.double_exponential import Mish as Mish
@@ -41,6 +42,7 @@ from lpflu_bench.activations.functions.logistic import Swish as Swish
 from lpflu_bench.activations.functions.pflu import FPFLU as FPFLU
 from lpflu_bench.activations.functions.pflu import PFLU as PFLU
 from lpflu_bench.activations.functions.rational import PAU as PAU
+from lpflu_bench.activations.functions.rational import GroupedRational as GroupedRational
 from lpflu_bench.activations.functions.recent_gates import XATLU as XATLU
 from lpflu_bench.activations.functions.recent_gates import XGELU as XGELU
 from lpflu_bench.activations.functions.recent_gates import GoLU as GoLU

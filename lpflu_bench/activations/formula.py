@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lpflu_bench.activations.numerics import shortly
+
 Parameter = Tensor | float
 Plain = Callable[..., Tensor]
 Derivatives = Callable[..., tuple[Tensor, ...]]
@@ -26,7 +28,8 @@ class Formula:
         elementwise: Parameters that have a value for each element of x, or one number.
         kernel: Another way to compute it, in float32, that kernels use.
         derivatives: (df/dx, df/dparameter, ...) for kernels; without it they take torch.func.vjp of the formula.
-        short: Another way with few operations, for exported graphs in evaluation: a float32 error of 1e-6 is allowed.
+        short: Another way with few operations, for exported graphs in evaluation, to a float32 error of 1e-6 (1 + |x|);
+            without it the formula with the short forms of its pieces (:func:`~lpflu_bench.activations.numerics.shortly`).
         name: As in error messages.
         defaults: Parameter -> default value; taken from the formula's signature.
     """
@@ -81,9 +84,10 @@ class Formula:
         This is what torch.compile, torch.export, ONNX, torch.func and double backward see.
         """
         wide = widened(x)
-        formula = self.short if short and self.short is not None and wide.dtype is torch.float32 else self.plain
         prepared = [self._prepared(index, parameter, x) for index, parameter in enumerate(parameters)]
-        return formula(wide, *prepared).to(x.dtype)
+        if short and wide.dtype is torch.float32:
+            return shortly(self.short or self.plain, wide, *prepared).to(x.dtype)
+        return self.plain(wide, *prepared).to(x.dtype)
 
     def _prepared(self, index: int, parameter: Any, x: Tensor) -> Any:
         limits = self.limits[index]

@@ -52,6 +52,9 @@ class Leaky(Activation):
     Limits: a x towards minus infinity, and what S does times 1 - a, plus a x, towards plus infinity.
     Source: Zhu et al., "Constructing a smoothed Leaky ReLU using a linear combination of the smoothed ReLU and identity
     function", Neural Computing and Applications, 2025, Eqs. 8-11.
+
+    >>> Leaky("mish")(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3104,  0.0000,  0.8664])
     """
 
     slope: Tensor | float
@@ -141,6 +144,9 @@ class LPFLU(Leaky):
     Limits: slope a towards minus infinity, 1 towards plus infinity; derivative (1 + a)/2 at 0. Not monotone for
     a < 0.0424492346: with a = 0.01 the minimum is -0.156760737 at -0.839718.
     Source: as for :class:`Leaky`; the authors' code is github.com/mengzhu0308/LPFLU.
+
+    >>> LPFLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1550,  0.0000,  0.8550])
     """
 
     def __init__(

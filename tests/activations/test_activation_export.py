@@ -77,3 +77,24 @@ def test_a_new_slope_does_not_compile_again():
         torch.testing.assert_close(outputs[-1], module(x))
     assert len(counts) == 1
     assert not torch.equal(outputs[0], outputs[1])
+
+
+# By the dynamo exporter, in evaluation; the formulas with all their digits take 13 to 25.
+NODES = {"lpflu": 7, "pflu": 7, "mish": 1, "gish": 6, "smu": 5, "telu": 5, "phish": 8, "mpelu": 6}
+
+
+def test_inference_form_takes_few_onnx_nodes(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    from lpflu_bench.evaluation.onnx_export import export_onnx, export_program, nodes_of_layers
+
+    layers = nn.Sequential()
+    for name in NODES:
+        layers.append(nn.Conv2d(2, 2, 1))
+        layers.append(create_activation(name))
+    layers.eval()
+    export_onnx(export_program(layers, torch.randn(2, 2, 3, 3)), ["y"], tmp_path / "layers.onnx")
+    model = onnx.load(tmp_path / "layers.onnx")
+    found = nodes_of_layers(model, [str(2 * index + 1) for index in range(len(NODES))])
+    counts = {name: len(nodes) for name, nodes in zip(NODES, found.values(), strict=True)}
+    assert {name: count for name, count in counts.items() if count > NODES[name]} == {}

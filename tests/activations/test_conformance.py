@@ -10,7 +10,7 @@ from torch import nn
 from lpflu_bench.activations import create_activation
 from lpflu_bench.activations.conformance import CHECKS, DTYPES, FLOAT32_ONLY
 
-COMPILED = ("fused", "onnx", "onnx_torchscript", "compile")  # seconds each
+COMPILED = ("fused", "onnx", "compile")  # seconds each
 # Some operators have no float64 kernel in ONNX Runtime, and some of PyTorch's functions no half-precision one; the matrix in
 # results/conformance says which.
 IN_FLOAT32 = {*FLOAT32_ONLY, "onnx", "onnx_torchscript", "fsdp2"}

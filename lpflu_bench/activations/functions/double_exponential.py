@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lpflu_bench.activations import numerics
 from lpflu_bench.activations.base import Activation
 from lpflu_bench.activations.numerics import FAR, at_least, at_most, between, gated, log1p_of_ratio
 from lpflu_bench.activations.pointwise import pointwise
@@ -25,9 +26,15 @@ def _mish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     return (inverse * (n + near * 4 * e * (e + 1) * inverse),)
 
 
-@pointwise(inplace=functools.partial(F.mish, inplace=True), kernel=_mish_kernel, derivatives=_mish_derivatives)
+@pointwise(
+    inplace=functools.partial(F.mish, inplace=True), kernel=_mish_kernel, derivatives=_mish_derivatives, short=F.mish
+)
 def mish(x: Tensor) -> Tensor:
-    """Mish: x tanh(ln(1 + exp(x))), as the rational x e (e + 2) / (e (e + 2) + 2), e = exp(x)."""
+    """Mish: x tanh(ln(1 + exp(x))), as the rational x e (e + 2) / (e (e + 2) + 2), e = exp(x).
+
+    >>> mish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
+    """
 
     def gate(near: Tensor) -> Tensor:
         e = torch.exp(at_most(near, 30.0))  # the gate is 1 to the last digit of float64 from 19 on
@@ -46,6 +53,9 @@ class Mish(Activation):
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 3/5 at 0; minimum -0.308843413 at
     -1.192431215.
     Source: Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020.
+
+    >>> Mish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3034,  0.0000,  0.8651])
     """
 
     function = mish
@@ -69,11 +79,19 @@ def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     return (log1p_of_ratio(u * (1 + u) * inverse) + between(x, -100.0, 10.0) * (t * (e * (2 + u) * inverse)),)
 
 
-@pointwise(kernel=_gish_kernel, derivatives=_gish_derivatives)
+def _gish_short(x: Tensor) -> Tensor:
+    return x * torch.log(2 - torch.exp(-torch.exp(x)))
+
+
+@pointwise(kernel=_gish_kernel, derivatives=_gish_derivatives, short=_gish_short)
 def gish(x: Tensor) -> Tensor:
-    """Gish: x ln(2 - exp(-exp(x)))."""
+    """Gish: x ln(2 - exp(-exp(x))).
+
+    >>> gish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2683,  0.0000,  0.6596])
+    """
     # exp(-exp(10)) is below the smallest float64, so nothing is lost; without it the gradient is NaN from x = 88.7 on.
-    return gated(x, lambda near: torch.log1p(-torch.expm1(-torch.exp(at_most(near, 10.0)))))
+    return gated(x, lambda near: torch.log1p(-numerics.exp_minus_1(-torch.exp(at_most(near, 10.0)))))
 
 
 class Gish(Activation):
@@ -84,6 +102,9 @@ class Gish(Activation):
     -0.278159461 at -1.282051049.
     Source: Kaytan, Aydilek and Yeroglu, "Gish: a novel activation function for image classification", Neural Computing
     and Applications 35, 2023.
+
+    >>> Gish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2683,  0.0000,  0.6596])
     """
 
     function = gish

@@ -16,8 +16,12 @@ from lpflu_bench.activations.pointwise import pointwise
 
 @pointwise(native=F.elu, inplace=functools.partial(F.elu, inplace=True))
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """ELU: x > 0: x; else alpha (exp(x) - 1)."""
-    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x)))
+    """ELU: x > 0: x; else alpha (exp(x) - 1).
+
+    >>> elu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
+    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x)))
 
 
 class ELU(Activation):
@@ -31,6 +35,9 @@ class ELU(Activation):
     Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha left of 0.
     Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units",
     2016.
+
+    >>> ELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
     """
 
     function = elu
@@ -46,8 +53,12 @@ _SELU_ALPHA = 1.6732632423543772848
 
 @pointwise(native=F.selu, inplace=functools.partial(F.selu, inplace=True))
 def selu(x: Tensor) -> Tensor:
-    """SELU: lambda ELU(x; alpha)."""
-    return _SELU_SCALE * torch.where(x > 0, x, _SELU_ALPHA * torch.expm1(negative_part(x)))
+    """SELU: lambda ELU(x; alpha).
+
+    >>> selu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.1113,  0.0000,  1.0507])
+    """
+    return _SELU_SCALE * torch.where(x > 0, x, _SELU_ALPHA * numerics.exp_minus_1(negative_part(x)))
 
 
 class SELU(Activation):
@@ -56,6 +67,9 @@ class SELU(Activation):
     No parameters; the same in training and evaluation.
     Limits: -1.758099 towards minus infinity, slope lambda towards plus infinity; derivative 1.758099 at 0.
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+
+    >>> SELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.1113,  0.0000,  1.0507])
     """
 
     function = selu
@@ -63,8 +77,12 @@ class SELU(Activation):
 
 @pointwise(native=F.celu, inplace=functools.partial(F.celu, inplace=True))
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """CELU: x > 0: x; else alpha (exp(x/alpha) - 1)."""
-    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x) / alpha))
+    """CELU: x > 0: x; else alpha (exp(x/alpha) - 1).
+
+    >>> celu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
+    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x) / alpha))
 
 
 class CELU(Activation):
@@ -78,6 +96,9 @@ class CELU(Activation):
     Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative 1 at 0.
     Source: Barron, "Continuously Differentiable Exponential Linear Units", arXiv 1704.07483; PyTorch documentation of
     ``torch.nn.CELU``.
+
+    >>> CELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
     """
 
     function = celu
@@ -101,9 +122,13 @@ def _pelu_derivatives(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(bounds={"a": (0.1, 2.0), "b": (0.1, None)}, kernel=_pelu_kernel, derivatives=_pelu_derivatives)
 def pelu(x: Tensor, a: Parameter = 1.0, b: Parameter = 1.0) -> Tensor:
-    """PELU: x >= 0: (a/b) x; else a (exp(x/b) - 1)."""
+    """PELU: x >= 0: (a/b) x; else a (exp(x/b) - 1).
+
+    >>> pelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
     # The quotient multiplies max(x, 0), not x: its gradient must not see the negative branch's infinity.
-    return torch.where(x > 0, a / b * positive_part(x), a * torch.expm1(negative_part(x) / b))
+    return torch.where(x > 0, a / b * positive_part(x), a * numerics.exp_minus_1(negative_part(x) / b))
 
 
 class PELU(Activation):
@@ -122,6 +147,9 @@ class PELU(Activation):
     Limits: -a towards minus infinity, slope a/b towards plus infinity; derivative a/b at 0.
     Source: Trottier et al., "Parametric Exponential Linear Unit for Deep Convolutional Neural Networks", 2017; code
     github.com/ltrottier/pelu.resnet.torch.
+
+    >>> PELU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
     """
 
     function = pelu
@@ -144,8 +172,12 @@ def _mpelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, 
 
 @pointwise(bounds={"beta": (0.0, None)}, kernel=_mpelu_kernel, derivatives=_mpelu_derivatives)
 def mpelu(x: Tensor, alpha: Parameter = 0.25, beta: Parameter = 1.0) -> Tensor:
-    """MPELU: x > 0: x; else alpha (exp(beta x) - 1)."""
-    return torch.where(x > 0, x, alpha * torch.expm1(beta * negative_part(x)))
+    """MPELU: x > 0: x; else alpha (exp(beta x) - 1).
+
+    >>> mpelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1580,  0.0000,  1.0000])
+    """
+    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(beta * negative_part(x)))
 
 
 class MPELU(Activation):
@@ -164,6 +196,9 @@ class MPELU(Activation):
     Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha beta left of 0.
     Source: Li et al., "Improving Deep Neural Network with Multiple Parametric Exponential Linear Units", 2018; code
     github.com/Coldmooon/Code-for-MPELU.
+
+    >>> MPELU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1580,  0.0000,  1.0000])
     """
 
     function = mpelu
@@ -186,8 +221,12 @@ def _felu_derivatives(x: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(kernel=_felu_kernel, derivatives=_felu_derivatives)
 def felu(x: Tensor, alpha: Parameter = 1.0) -> Tensor:
-    """FELU: x > 0: x; else alpha (2^(x/ln 2) - 1), which is alpha (exp(x) - 1)."""
-    return torch.where(x > 0, x, alpha * torch.expm1(negative_part(x)))
+    """FELU: x > 0: x; else alpha (2^(x/ln 2) - 1), which is alpha (exp(x) - 1).
+
+    >>> felu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
+    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x)))
 
 
 class FELU(Activation):
@@ -205,6 +244,9 @@ class FELU(Activation):
     Trained: ``alpha`` [num_parameters], unconstrained. The same in training and evaluation.
     Limits: -alpha towards minus infinity, slope 1 towards plus infinity; derivative alpha at 0.
     Source: Qiumei, Dan and Fenghua, IEEE Access 7:151359, 2019.
+
+    >>> FELU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
     """
 
     function = felu
@@ -216,8 +258,12 @@ class FELU(Activation):
 
 @pointwise(bounds={"alpha": (0.0, None), "beta": (0.0, None)}, elementwise=("k",))
 def eelu(x: Tensor, k: Parameter = 1.0, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
-    """EELU: x > 0: k x; else alpha (exp(beta x) - 1), with a slope k for each element, or one for all."""
-    return torch.where(x > 0, k * positive_part(x), alpha * torch.expm1(beta * negative_part(x)))
+    """EELU: x > 0: k x; else alpha (exp(beta x) - 1), with a slope k for each element, or one for all.
+
+    >>> eelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
+    """
+    return torch.where(x > 0, k * positive_part(x), alpha * numerics.exp_minus_1(beta * negative_part(x)))
 
 
 class EELU(Activation):
@@ -239,6 +285,9 @@ class EELU(Activation):
     Limits: -alpha towards minus infinity, slope k towards plus infinity.
     Source: Kim, Kim and Kim, "Elastic Exponential Linear Units for Convolutional Neural Networks", Neurocomputing
     406:253, 2020; details from the survey arXiv 2402.09092.
+
+    >>> EELU().eval().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.6321,  0.0000,  1.0000])
     """
 
     function = eelu
@@ -282,7 +331,11 @@ def _ptelu_derivatives(x: Tensor, alpha: Tensor, beta: Tensor) -> tuple[Tensor, 
 
 @pointwise(bounds={"alpha": (0.0, None), "beta": (0.0, None)}, kernel=_ptelu_kernel, derivatives=_ptelu_derivatives)
 def ptelu(x: Tensor, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
-    """P-TELU: x >= 0: x; else alpha tanh(beta x)."""
+    """P-TELU: x >= 0: x; else alpha tanh(beta x).
+
+    >>> ptelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  1.0000])
+    """
     return torch.where(x > 0, x, alpha * torch.tanh(beta * negative_part(x)))
 
 
@@ -303,6 +356,9 @@ class PTELU(Activation):
     Limits: -alpha towards minus infinity, slope 1 towards plus infinity.
     Source: Duggal and Gupta, "P-TELU", ICCV Workshops 2017; formula from the surveys arXiv 2109.14545 (Eq. 19) and
     arXiv 2402.09092.
+
+    >>> PTELU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  1.0000])
     """
 
     function = ptelu
@@ -321,7 +377,11 @@ def _reu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_reu_derivatives)
 def reu(x: Tensor) -> Tensor:
-    """REU: x > 0: x; else x exp(x)."""
+    """REU: x > 0: x; else x exp(x).
+
+    >>> reu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3679,  0.0000,  1.0000])
+    """
     negative = numerics.finite_below(negative_part(x))
     return torch.where(x > 0, x, negative * torch.exp(negative))
 
@@ -334,6 +394,9 @@ class REU(Activation):
     differentiable); minimum -1/e at -1.
     Source: Ying et al., IEEE Access 7:101633, 2019 (read as an abstract; the formula from the PFLU paper, Eq. 7,
     and the survey arXiv 2402.09092).
+
+    >>> REU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3679,  0.0000,  1.0000])
     """
 
     function = reu
@@ -341,7 +404,11 @@ class REU(Activation):
 
 @pointwise(native=torch.sigmoid, inplace=torch.sigmoid_)
 def sigmoid(x: Tensor) -> Tensor:
-    """Sigmoid: 1 / (1 + exp(-x))."""
+    """Sigmoid: 1 / (1 + exp(-x)).
+
+    >>> sigmoid(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.2689, 0.5000, 0.7311])
+    """
     return torch.sigmoid(x)
 
 
@@ -351,6 +418,9 @@ class Sigmoid(Activation):
     No parameters; the same in training and evaluation.
     Limits: 0 towards minus infinity, 1 towards plus infinity; derivative 1/4 at 0.
     Source: LPFLU paper, Eq. 1; PyTorch documentation of ``torch.nn.Sigmoid``.
+
+    >>> Sigmoid()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.2689, 0.5000, 0.7311])
     """
 
     function = sigmoid
@@ -358,7 +428,11 @@ class Sigmoid(Activation):
 
 @pointwise(native=torch.tanh, inplace=torch.tanh_)
 def tanh(x: Tensor) -> Tensor:
-    """Tanh: (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+    """Tanh: (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
+
+    >>> tanh(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  0.7616])
+    """
     return torch.tanh(x)
 
 
@@ -368,6 +442,9 @@ class Tanh(Activation):
     No parameters; the same in training and evaluation.
     Limits: -1 towards minus infinity, 1 towards plus infinity; derivative 1 at 0.
     Source: LPFLU paper, Eq. 2; PyTorch documentation of ``torch.nn.Tanh``.
+
+    >>> Tanh()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  0.7616])
     """
 
     function = tanh
@@ -375,7 +452,11 @@ class Tanh(Activation):
 
 @pointwise(native=F.softplus)
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """Softplus: ln(1 + exp(beta x)) / beta."""
+    """Softplus: ln(1 + exp(beta x)) / beta.
+
+    >>> softplus(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.3133, 0.6931, 1.3133])
+    """
     return numerics.softplus(beta * x) / beta
 
 
@@ -391,6 +472,9 @@ class Softplus(Activation):
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; f(0) = ln 2 / beta, derivative 1/2 at 0.
     Source: Dugas et al., "Incorporating Second-Order Functional Knowledge for Better Option Pricing", 2000; PyTorch
     documentation of ``torch.nn.Softplus``.
+
+    >>> Softplus()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.3133, 0.6931, 1.3133])
     """
 
     function = softplus

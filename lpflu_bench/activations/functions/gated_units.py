@@ -47,18 +47,30 @@ class GatedUnit(nn.Module):
 
 
 class SwiGLU(GatedUnit):
-    """SwiGLU: SiLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202."""
+    """SwiGLU: SiLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
+
+    >>> SwiGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
+    tensor([-0.8068,  7.0464])
+    """
 
     function = silu
 
 
 class GEGLU(GatedUnit):
-    """GEGLU: GELU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202."""
+    """GEGLU: GELU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
+
+    >>> GEGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
+    tensor([-0.4760,  7.8180])
+    """
 
     function = gelu
 
 
 class ReGLU(GatedUnit):
-    """ReGLU: ReLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202."""
+    """ReGLU: ReLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
+
+    >>> ReGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
+    tensor([0., 8.])
+    """
 
     function = relu

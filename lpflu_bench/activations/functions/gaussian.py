@@ -46,7 +46,11 @@ def _gelu_short(x: Tensor, approximate: str) -> Tensor:
     short=_gelu_short,
 )
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """GELU: x Phi(x), Phi the distribution function of the standard normal."""
+    """GELU: x Phi(x), Phi the distribution function of the standard normal.
+
+    >>> gelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
     if approximate == "tanh":
 
         def gate(near: Tensor) -> Tensor:
@@ -70,6 +74,9 @@ class GELU(Activation):
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 1/2 at 0; minimum -0.16997120748 at
     -0.751791525.
     Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016; PyTorch documentation of ``torch.nn.GELU``.
+
+    >>> GELU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
     """
 
     function = gelu
@@ -101,7 +108,11 @@ def _sau_short(x: Tensor, alpha: Parameter, beta: Parameter) -> Tensor:
 
 @pointwise(kernel=_sau_kernel, derivatives=_sau_derivatives, short=_sau_short)
 def sau(x: Tensor, alpha: Parameter = 0.15, beta: Parameter = 20000.0) -> Tensor:
-    """SAU: ((1 - alpha) / beta) phi(beta x) + x (alpha + (1 - alpha) Phi(beta x)), phi and Phi the standard normal's."""
+    """SAU: ((1 - alpha) / beta) phi(beta x) + x (alpha + (1 - alpha) Phi(beta x)), phi and Phi the standard normal's.
+
+    >>> sau(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.5000e-01,  1.6955e-05,  1.0000e+00])
+    """
     # beta x first: beta^2 x^2 with the default 20000 is the first to overflow.
     z = between(beta * x, -100.0, 100.0)  # the density is 0 there
     density = torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
@@ -123,6 +134,9 @@ class SAU(Activation):
     Limits: slope alpha towards minus infinity, 1 towards plus infinity; derivative (1 + alpha)/2 at 0.
     Source: Biswas et al., "SAU: Smooth Activation Function Using Convolution with Approximate Identities",
     arXiv 2109.13210.
+
+    >>> SAU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.5000e-01,  1.6955e-05,  1.0000e+00])
     """
 
     function = sau
@@ -156,7 +170,11 @@ def _smu_short(x: Tensor, alpha: Parameter, mu: Parameter) -> Tensor:
 
 @pointwise(kernel=_smu_kernel, derivatives=_smu_derivatives, short=_smu_short)
 def smu(x: Tensor, alpha: Parameter = 0.2, mu: Parameter = 1.0) -> Tensor:
-    """SMU: ((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x)) / 2, in the form that keeps its tail alpha x."""
+    """SMU: ((1 + alpha) x + (1 - alpha) x erf(mu (1 - alpha) x)) / 2, in the form that keeps its tail alpha x.
+
+    >>> smu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3032,  0.0000,  0.8968])
+    """
     return (1 - alpha) * gated(x, lambda near: torch.erfc(-mu * (1 - alpha) * near) / 2) + alpha * x
 
 
@@ -176,6 +194,9 @@ class SMU(Activation):
     Limits for mu > 0: slope alpha towards minus infinity, 1 towards plus infinity; derivative (1 + alpha)/2 at 0;
     monotone from alpha = 0.1141852 on.
     Source: Biswas et al., "Smooth Maximum Unit", CVPR 2022, arXiv 2111.04682.
+
+    >>> SMU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3032,  0.0000,  0.8968])
     """
 
     function = smu
@@ -196,7 +217,11 @@ def _smu1_derivatives(x: Tensor, alpha: Tensor, mu: Tensor) -> tuple[Tensor, ...
 
 @pointwise(derivatives=_smu1_derivatives)
 def smu1(x: Tensor, alpha: Parameter = 0.01, mu: Parameter = 4.332461424154261e-9) -> Tensor:
-    """SMU-1: ((1 + alpha) x + sqrt((1 - alpha)^2 x^2 + mu^2)) / 2, as Leaky ReLU plus what it exceeds it by."""
+    """SMU-1: ((1 + alpha) x + sqrt((1 - alpha)^2 x^2 + mu^2)) / 2, as Leaky ReLU plus what it exceeds it by.
+
+    >>> smu1(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.0000e-02,  2.1662e-09,  1.0000e+00])
+    """
     # sqrt(c^2 x^2 + mu^2) - c |x| is mu^2 over their sum, without cancellation. The bound keeps the square finite, as
     # torch.hypot would, which ONNX does not have; mu must be above 1e-19 in float32 for its square not to vanish.
     size = (1 - alpha) * at_most(magnitude(x), FAR)
@@ -220,6 +245,9 @@ class SMU1(Activation):
     Limits: slope alpha towards minus infinity, 1 towards plus infinity; f(0) = |mu|/2, derivative (1 + alpha)/2 at 0;
     increasing and convex.
     Source: Biswas et al., "Smooth Maximum Unit", CVPR 2022, arXiv 2111.04682.
+
+    >>> SMU1().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-1.0000e-02,  2.1662e-09,  1.0000e+00])
     """
 
     function = smu1

@@ -32,7 +32,11 @@ def _swish_derivatives(x: Tensor, beta: Parameter) -> tuple[Tensor, ...]:
     derivatives=lambda x: _swish_derivatives(x, 1.0)[:1],
 )
 def silu(x: Tensor) -> Tensor:
-    """SiLU: x sigmoid(x)."""
+    """SiLU: x sigmoid(x).
+
+    >>> silu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
     return gated(x, torch.sigmoid)
 
 
@@ -44,6 +48,9 @@ class SiLU(Activation):
     -1.278464543.
     Source: Elfwing, Uchibe and Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
     Reinforcement Learning", 2018; PyTorch documentation of ``torch.nn.SiLU``.
+
+    >>> SiLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
     """
 
     function = silu
@@ -51,7 +58,11 @@ class SiLU(Activation):
 
 @pointwise(kernel=_swish_kernel, derivatives=_swish_derivatives)
 def swish(x: Tensor, beta: Parameter = 1.0) -> Tensor:
-    """Swish: x sigmoid(beta x)."""
+    """Swish: x sigmoid(beta x).
+
+    >>> swish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
     return gated(x, lambda near: torch.sigmoid(beta * near))
 
 
@@ -68,6 +79,9 @@ class Swish(Activation):
     training and evaluation.
     Limits for beta > 0: 0 towards minus infinity, slope 1 towards plus infinity; derivative 1/2 at 0.
     Source: Ramachandran, Zoph and Le, "Searching for Activation Functions", arXiv 1710.05941.
+
+    >>> Swish().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
     """
 
     function = swish
@@ -102,7 +116,11 @@ def _logish_derivatives(x: Tensor, alpha: Parameter, beta: Parameter) -> tuple[T
 
 @pointwise(kernel=_logish_kernel, derivatives=_logish_derivatives)
 def logish(x: Tensor, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
-    """Logish: alpha x ln(1 + sigmoid(beta x))."""
+    """Logish: alpha x ln(1 + sigmoid(beta x)).
+
+    >>> logish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2382,  0.0000,  0.5487])
+    """
     return alpha * gated(x, lambda near: torch.log1p(torch.sigmoid(beta * near)))
 
 
@@ -118,6 +136,9 @@ class Logish(Activation):
     Limits for alpha = beta = 1: 0 towards minus infinity, slope ln 2 (not 1) towards plus infinity; derivative ln 1.5
     at 0; minimum -0.252768816789 at -1.372454.
     Source: Zhu et al., "Logish", Neurocomputing 458, 2021.
+
+    >>> Logish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2382,  0.0000,  0.5487])
     """
 
     function = logish
@@ -147,7 +168,11 @@ def _smish_derivatives(x: Tensor, alpha: Parameter, beta: Parameter) -> tuple[Te
 
 @pointwise(kernel=_smish_kernel, derivatives=_smish_derivatives)
 def smish(x: Tensor, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
-    """Smish: alpha x tanh(ln(1 + s)), s = sigmoid(beta x), as the rational alpha x s (2 + s) / (2 + 2 s + s^2)."""
+    """Smish: alpha x tanh(ln(1 + s)), s = sigmoid(beta x), as the rational alpha x s (2 + s) / (2 + 2 s + s^2).
+
+    >>> smish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2338,  0.0000,  0.4996])
+    """
 
     def gate(near: Tensor) -> Tensor:
         s = torch.sigmoid(beta * near)
@@ -169,6 +194,9 @@ class Smish(Activation):
     Limits for alpha = beta = 1: 0 towards minus infinity, slope 3/5 (not 1) towards plus infinity; derivative 5/13 at
     0; minimum -0.249993664 at -1.394519302.
     Source: Wang, Ren and Wang, "Smish", Electronics 11(4):540, 2022.
+
+    >>> Smish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2338,  0.0000,  0.4996])
     """
 
     function = smish

@@ -39,7 +39,11 @@ def _pflu_short(x: Tensor) -> Tensor:
 
 @pointwise(kernel=_pflu_kernel, derivatives=_pflu_derivatives, short=_pflu_short)
 def pflu(x: Tensor) -> Tensor:
-    """PFLU: (x/2) (1 + x / sqrt(1 + x^2))."""
+    """PFLU: (x/2) (1 + x / sqrt(1 + x^2)).
+
+    >>> pflu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1464,  0.0000,  0.8536])
+    """
     # 1 + x/r cancels on the negative side; q/2 with q = 1/(r (r + |x|)) is the same number without cancellation.
     near = between(x, -FAR, FAR)
     r = torch.sqrt(1 + near * near)
@@ -55,6 +59,9 @@ class PFLU(Activation):
     -0.786151378. Computed without the cancellation of the printed form.
     Source: Zhu et al., "PFLU and FPFLU: Two novel non-monotonic activation functions in convolutional neural networks",
     Neurocomputing 429:110, 2021, Eq. 10.
+
+    >>> PFLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1464,  0.0000,  0.8536])
     """
 
     function = pflu
@@ -75,7 +82,11 @@ def _lpflu_short(x: Tensor, a: Parameter) -> Tensor:
 
 @pointwise(kernel=_lpflu_kernel, derivatives=_lpflu_derivatives, short=_lpflu_short)
 def lpflu(x: Tensor, a: Parameter = 0.01) -> Tensor:
-    """LPFLU: (1 - a) PFLU(x) + a x."""
+    """LPFLU: (1 - a) PFLU(x) + a x.
+
+    >>> lpflu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1550,  0.0000,  0.8550])
+    """
     return (1 - a) * pflu.plain(x) + a * x
 
 
@@ -90,7 +101,11 @@ def _fpflu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_fpflu_derivatives)
 def fpflu(x: Tensor) -> Tensor:
-    """FPFLU: x > 0: x; else x / (1 + x^2)."""
+    """FPFLU: x > 0: x; else x / (1 + x^2).
+
+    >>> fpflu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.5000,  0.0000,  1.0000])
+    """
     below = finite_below(negative_part(x))
     return torch.where(x > 0, x, below / (1 + below * below))
 
@@ -102,6 +117,9 @@ class FPFLU(Activation):
     Limits: 0 as 1/x towards minus infinity, slope 1 towards plus infinity; derivative 1 at 0; minimum -1/2 at -1.
     Some packages have the same paper's IMPFLU, x (1 + x / sqrt(1 + x^2)) on the negative side, under this name.
     Source: Zhu et al., "PFLU and FPFLU", Neurocomputing 429:110, 2021, Eq. 13.
+
+    >>> FPFLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.5000,  0.0000,  1.0000])
     """
 
     function = fpflu

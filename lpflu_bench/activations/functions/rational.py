@@ -1,11 +1,12 @@
 """Quotients of two polynomials with coefficients that train."""
 
-from typing import ClassVar, Unpack
+from typing import ClassVar, Literal, Unpack
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lpflu_bench.activations.base import Activation, Options
+from lpflu_bench.activations.formula import require_floating
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -14,6 +15,9 @@ def pau(x: Tensor, numerator: Tensor, denominator: Tensor) -> Tensor:
     """PAU: P(x) / Q(x), P = a0 + ... + a5 x^5, Q = 1 + |b1| |x| + ... + |b4| x^4.
 
     ``numerator`` [6] and ``denominator`` [4] hold the coefficients.
+
+    >>> pau(torch.tensor([-1.0, 0.0, 1.0]), torch.ones(6), torch.ones(4))
+    tensor([0.0000, 1.0000, 1.2000])
     """
     a0, a1, a2, a3, a4, a5 = numerator.unbind()
     b1, b2, b3, b4 = denominator.abs().unbind()
@@ -41,6 +45,9 @@ class PAU(Activation):
     Limits: slope a5/|b4| towards both infinities; f(0) = a0; derivative a1 at 0, where it has a kink.
     Source: Molina, Schramowski and Kersting, "Padé Activation Units", arXiv 1907.06732; code
     github.com/ml-research/pau.
+
+    >>> PAU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.0107,  0.0298,  1.0008])
     """
 
     function = pau
@@ -51,3 +58,66 @@ class PAU(Activation):
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.train_parameters(numerator=self.NUMERATOR, denominator=self.DENOMINATOR)
+
+
+class GroupedRational(nn.Module):
+    """GR-KAN's grouped rational: :class:`PAU` with a denominator for each group of channels and one numerator for all.
+
+    A layer that needs a number of channels its groups divide, so no drop-in, and not in the registry. Forward and backward
+    run PAU's kernels on each group: one pass that computes the input's gradient and sums those of the coefficients, which is
+    what FlashKAT (arXiv 2505.13813) does on a GPU in place of atomic additions; its own kernels are not used.
+
+    Args:
+        num_groups: Groups of neighbouring channels; 8 in the official code.
+        start: "swish" or "identity": what the coefficients approximate at first, with the official values (swish on
+            [-3, 3]). The denominators of identity are 0, where their gradient is 0 too.
+        dim: The dimension of the channels: 1 for images, -1 for tokens.
+
+    Trained: ``numerator`` [6], ``denominators`` [num_groups, 4]. The same in training and evaluation.
+    Source: Yang and Wang, "Kolmogorov-Arnold Transformer", arXiv 2409.10594; the denominator 1 + |b1| |x| + ... + |b4| x^4 and
+    the coefficients from the official code, github.com/Adamdad/rational_kat_cu.
+
+    >>> GroupedRational(num_groups=2)(torch.zeros(1, 4, 2, 2)).shape
+    torch.Size([1, 4, 2, 2])
+    """
+
+    STARTS: ClassVar[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
+        "swish": (
+            (3.054879741e-07, 0.5000007854, 0.2499978342, 0.05326628273, 0.005803034571, 0.0002751961022),
+            (-4.111554956e-06, 0.1065289935, -1.26900074e-06, 0.0005502331264),
+        ),
+        "identity": ((0.0, 1.0, 0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)),
+    }
+
+    def __init__(self, num_groups: int = 8, start: Literal["swish", "identity"] = "swish", dim: int = 1) -> None:
+        super().__init__()
+        if num_groups < 1:
+            raise ValueError(f"groupedrational: num_groups must be at least 1, got {num_groups}")
+        if start not in self.STARTS:
+            raise ValueError(f"groupedrational: start must be one of {', '.join(self.STARTS)}, got {start!r}")
+        self.num_groups = num_groups
+        self.start = start
+        self.dim = dim
+        self.numerator = nn.Parameter(torch.empty(6))
+        self.denominators = nn.Parameter(torch.empty(num_groups, 4))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Give the coefficients their initial values."""
+        numerator, denominator = self.STARTS[self.start]
+        self.numerator.copy_(torch.tensor(numerator))
+        self.denominators.copy_(torch.tensor(denominator).expand(self.num_groups, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply each group's function to its channels."""
+        require_floating("groupedrational", x)
+        if not -x.dim() <= self.dim < x.dim() or x.shape[self.dim] % self.num_groups:
+            where = f"dimension {self.dim} of x, got shape {list(x.shape)}"
+            raise ValueError(f"groupedrational: num_groups {self.num_groups} must divide {where}")
+        groups = zip(x.chunk(self.num_groups, self.dim), self.denominators, strict=True)
+        return torch.cat([pau(group, self.numerator, denominator) for group, denominator in groups], self.dim)
+
+    def extra_repr(self) -> str:
+        """Show the settings."""
+        return f"num_groups={self.num_groups}, start={self.start!r}, dim={self.dim}"

@@ -33,7 +33,11 @@ def _golu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(kernel=_golu_kernel, derivatives=_golu_derivatives)
 def golu(x: Tensor) -> Tensor:
-    """GoLU: x exp(-exp(-x))."""
+    """GoLU: x exp(-exp(-x)).
+
+    >>> golu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.0660,  0.0000,  0.6922])
+    """
     # exp(-exp(10)) is below the smallest float64, so nothing is lost; without it the gradient is 0 times infinity.
     return gated(x, lambda near: torch.exp(-torch.exp(-at_least(near, -10.0))))
 
@@ -44,6 +48,9 @@ class GoLU(Activation):
     No parameters; the same in training and evaluation.
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative 1/e at 0.
     Source: Das et al., "Gompertz Linear Units: Leveraging Asymmetry for Enhanced Learning Dynamics", arXiv 2502.03654.
+
+    >>> GoLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.0660,  0.0000,  0.6922])
     """
 
     function = golu
@@ -69,7 +76,11 @@ def _telu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(kernel=_telu_kernel, derivatives=_telu_derivatives)
 def telu(x: Tensor) -> Tensor:
-    """TeLU: x tanh(exp(x))."""
+    """TeLU: x tanh(exp(x)).
+
+    >>> telu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3521,  0.0000,  0.9913])
+    """
     return gated(x, lambda near: torch.tanh(torch.exp(at_most(near, 10.0))))
 
 
@@ -79,6 +90,9 @@ class TeLU(Activation):
     No parameters; the same in training and evaluation.
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative tanh 1 at 0.
     Source: Fernandez and Mali, "TeLU Activation Function for Fast and Stable Deep Learning", arXiv 2412.20269.
+
+    >>> TeLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3521,  0.0000,  0.9913])
     """
 
     function = telu
@@ -92,7 +106,11 @@ def _serf_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_serf_derivatives)
 def serf(x: Tensor) -> Tensor:
-    """Serf: x erf(ln(1 + exp(x)))."""
+    """Serf: x erf(ln(1 + exp(x))).
+
+    >>> serf(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3422,  0.0000,  0.9367])
+    """
     return gated(x, lambda near: torch.erf(softplus(near)))
 
 
@@ -103,6 +121,9 @@ class Serf(Activation):
     Limits: 0 towards minus infinity, slope 1 towards plus infinity; derivative erf(ln 2) at 0.
     Source: Nag et al., "SERF: Towards Better Training of Deep Neural Networks Using Log-Softplus ERror Activation
     Function", arXiv 2108.09598.
+
+    >>> Serf()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3422,  0.0000,  0.9367])
     """
 
     function = serf
@@ -118,7 +139,11 @@ def _phish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_phish_derivatives)
 def phish(x: Tensor) -> Tensor:
-    """Phish: x tanh(GELU(x))."""
+    """Phish: x tanh(GELU(x)).
+
+    >>> phish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.1573, 0.0000, 0.6865])
+    """
     return gated(x, lambda near: torch.tanh(near * upper_tail(-near)))
 
 
@@ -128,6 +153,9 @@ class Phish(Activation):
     No parameters; the same in training and evaluation.
     Limits: 0 towards minus infinity, from above, slope 1 towards plus infinity; derivative 0 at 0.
     Source: Naveen, "Phish: A Novel Hyper-Optimizable Activation Function", TechRxiv 17283824, 2022.
+
+    >>> Phish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0.1573, 0.0000, 0.6865])
     """
 
     function = phish
@@ -150,7 +178,11 @@ class _ExpandedGate(Activation):
 
 @pointwise()
 def xatlu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
-    """xATLU: x ((1 + 2 alpha) (arctan(x)/pi + 1/2) - alpha)."""
+    """xATLU: x ((1 + 2 alpha) (arctan(x)/pi + 1/2) - alpha).
+
+    >>> xatlu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2500,  0.0000,  0.7500])
+    """
     return (1 + 2 * alpha) * gated(x, _arctan_gate) - alpha * between(x, -FAR, FAR)  # alpha may be 0
 
 
@@ -166,6 +198,9 @@ class XATLU(_ExpandedGate):
     derivative 1/2 at 0.
     Source: Huang, "Expanded Gating Ranges Improve Activation Functions", arXiv 2405.20768 (read as an abstract; that the
     gate is scaled by 1 + 2 alpha and shifted by alpha is UNCONFIRMED).
+
+    >>> XATLU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2500,  0.0000,  0.7500])
     """
 
     function = xatlu
@@ -173,7 +208,11 @@ class XATLU(_ExpandedGate):
 
 @pointwise()
 def xgelu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
-    """xGELU: x ((1 + 2 alpha) Phi(x) - alpha)."""
+    """xGELU: x ((1 + 2 alpha) Phi(x) - alpha).
+
+    >>> xgelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
     return (1 + 2 * alpha) * gated(x, lambda near: upper_tail(-near)) - alpha * between(x, -FAR, FAR)  # alpha may be 0
 
 
@@ -187,6 +226,9 @@ class XGELU(_ExpandedGate):
     Trained: ``alpha`` [1], unconstrained. The same in training and evaluation.
     Limits: slope -alpha towards minus infinity, 1 + alpha towards plus infinity; derivative 1/2 at 0.
     Source: as for xATLU (the form of the expansion is UNCONFIRMED).
+
+    >>> XGELU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
     """
 
     function = xgelu
@@ -194,7 +236,11 @@ class XGELU(_ExpandedGate):
 
 @pointwise()
 def xsilu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
-    """xSiLU: x ((1 + 2 alpha) sigmoid(x) - alpha)."""
+    """xSiLU: x ((1 + 2 alpha) sigmoid(x) - alpha).
+
+    >>> xsilu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
+    """
     return (1 + 2 * alpha) * gated(x, torch.sigmoid) - alpha * between(x, -FAR, FAR)  # alpha may be 0
 
 
@@ -208,6 +254,9 @@ class XSiLU(_ExpandedGate):
     Trained: ``alpha`` [1], unconstrained. The same in training and evaluation.
     Limits: slope -alpha towards minus infinity, 1 + alpha towards plus infinity; derivative 1/2 at 0.
     Source: as for xATLU (the form of the expansion is UNCONFIRMED).
+
+    >>> XSiLU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2689,  0.0000,  0.7311])
     """
 
     function = xsilu

@@ -15,7 +15,11 @@ from lpflu_bench.activations.pointwise import pointwise
 
 @pointwise(native=F.relu, inplace=functools.partial(F.relu, inplace=True))
 def relu(x: Tensor) -> Tensor:
-    """ReLU: max(x, 0)."""
+    """ReLU: max(x, 0).
+
+    >>> relu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
+    """
     return positive_part(x)
 
 
@@ -25,6 +29,9 @@ class ReLU(Activation):
     No parameters; the same in training and evaluation.
     Limits: 0 towards minus infinity, x towards plus infinity; the derivative at 0 is 0, as in PyTorch.
     Source: LPFLU paper, Eq. 3; PyTorch documentation of ``torch.nn.ReLU``.
+
+    >>> ReLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
     """
 
     function = relu
@@ -32,7 +39,11 @@ class ReLU(Activation):
 
 @pointwise(native=F.relu6, inplace=functools.partial(F.relu6, inplace=True))
 def relu6(x: Tensor) -> Tensor:
-    """ReLU6: min(max(x, 0), 6)."""
+    """ReLU6: min(max(x, 0), 6).
+
+    >>> relu6(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
+    """
     return torch.where(x >= 6, 6.0, positive_part(x))
 
 
@@ -43,6 +54,9 @@ class ReLU6(Activation):
     Limits: 0 towards minus infinity, 6 towards plus infinity; the derivative at 0 and at 6 is 0.
     Source: Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010; PyTorch documentation of
     ``torch.nn.ReLU6``.
+
+    >>> ReLU6()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
     """
 
     function = relu6
@@ -54,7 +68,11 @@ def _squared_relu_derivatives(x: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_squared_relu_derivatives)
 def squared_relu(x: Tensor) -> Tensor:
-    """Squared ReLU: max(x, 0)^2."""
+    """Squared ReLU: max(x, 0)^2.
+
+    >>> squared_relu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
+    """
     positive = positive_part(x)
     return positive * positive
 
@@ -66,6 +84,9 @@ class SquaredReLU(Activation):
     Limits: 0 towards minus infinity, x^2 towards plus infinity (in float16 infinity from x = 256); derivative 0 at 0, once
     continuously differentiable.
     Source: So et al., "Primer: Searching for Efficient Transformers for Language Modeling", arXiv 2109.08668.
+
+    >>> SquaredReLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([0., 0., 1.])
     """
 
     function = squared_relu
@@ -78,7 +99,11 @@ def _star_relu_derivatives(x: Tensor, scale: Tensor, bias: Tensor) -> tuple[Tens
 
 @pointwise(derivatives=_star_relu_derivatives)
 def star_relu(x: Tensor, scale: Parameter = 0.8944, bias: Parameter = -0.4472) -> Tensor:
-    """StarReLU: s max(x, 0)^2 + b."""
+    """StarReLU: s max(x, 0)^2 + b.
+
+    >>> star_relu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.4472, -0.4472,  0.4472])
+    """
     positive = positive_part(x)
     return scale * (positive * positive) + bias
 
@@ -94,6 +119,9 @@ class StarReLU(Activation):
     Trained: ``scale`` and ``bias``, [1] each. The same in training and evaluation.
     Limits: b towards minus infinity, s x^2 towards plus infinity; derivative 0 at 0.
     Source: Yu et al., "MetaFormer Baselines for Vision", arXiv 2210.13452; code github.com/sail-sg/metaformer.
+
+    >>> StarReLU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.4472, -0.4472,  0.4472])
     """
 
     function = star_relu
@@ -105,7 +133,11 @@ class StarReLU(Activation):
 
 @pointwise(native=F.leaky_relu, inplace=functools.partial(F.leaky_relu, inplace=True))
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """Leaky ReLU: x > 0: x; else a x."""
+    """Leaky ReLU: x > 0: x; else a x.
+
+    >>> leaky_relu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.0100,  0.0000,  1.0000])
+    """
     return torch.where(x > 0, x, negative_slope * x)
 
 
@@ -119,6 +151,9 @@ class LeakyReLU(Activation):
     Trained: nothing; the same in training and evaluation.
     Limits: slope a towards minus infinity, 1 towards plus infinity; the derivative at 0 is a.
     Source: Maas, Hannun and Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013; LPFLU paper, Eq. 6.
+
+    >>> LeakyReLU()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.0100,  0.0000,  1.0000])
     """
 
     function = leaky_relu
@@ -134,7 +169,11 @@ def _prelu_derivatives(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
 
 @pointwise(derivatives=_prelu_derivatives)
 def prelu(x: Tensor, weight: Parameter = 0.25) -> Tensor:
-    """PReLU: x > 0: x; else a x, with a slope a that trains."""
+    """PReLU: x > 0: x; else a x, with a slope a that trains.
+
+    >>> prelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2500,  0.0000,  1.0000])
+    """
     return torch.where(x > 0, x, weight * negative_part(x))
 
 
@@ -151,6 +190,9 @@ class PReLU(Activation):
     Trained: ``weight`` [num_parameters]. No weight decay is advised on it. The same in training and evaluation.
     Limits: slope a towards minus infinity, 1 towards plus infinity; the derivative at 0 is a.
     Source: He et al., "Delving Deep into Rectifiers", 2015; PyTorch documentation of ``torch.nn.PReLU``.
+
+    >>> PReLU().requires_grad_(False)(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2500,  0.0000,  1.0000])
     """
 
     function = prelu
@@ -163,7 +205,11 @@ class PReLU(Activation):
 
 @pointwise(elementwise=("a",), derivatives=_prelu_derivatives)
 def rrelu(x: Tensor, a: Parameter = 11 / 48) -> Tensor:
-    """RReLU: x >= 0: x; else a x, with a slope a for each element, or one for all."""
+    """RReLU: x >= 0: x; else a x, with a slope a for each element, or one for all.
+
+    >>> rrelu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2292,  0.0000,  1.0000])
+    """
     return torch.where(x > 0, x, a * negative_part(x))
 
 
@@ -183,6 +229,9 @@ class RReLU(Activation):
     Limits: slope a towards minus infinity, 1 towards plus infinity.
     Source: Xu et al., "Empirical Evaluation of Rectified Activations in Convolutional Network", 2015; PyTorch
     documentation of ``torch.nn.RReLU``.
+
+    >>> RReLU().eval()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.2292,  0.0000,  1.0000])
     """
 
     function = rrelu
@@ -205,7 +254,11 @@ class RReLU(Activation):
 
 @pointwise(native=F.hardswish, inplace=functools.partial(F.hardswish, inplace=True))
 def hardswish(x: Tensor) -> Tensor:
-    """Hardswish: x min(max(x + 3, 0), 6) / 6."""
+    """Hardswish: x min(max(x + 3, 0), 6) / 6.
+
+    >>> hardswish(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3333,  0.0000,  0.6667])
+    """
     return finite_below(x) * torch.clamp(x + 3, 0, 6) / 6
 
 
@@ -216,6 +269,9 @@ class Hardswish(Activation):
     Limits: 0 from -3 down, x from 3 up; derivative 1/2 at 0; minimum -0.375 at -1.5. The derivatives at -3 and 3 depend on
     the version of PyTorch (0 and 1 in recent ones).
     Source: Howard et al., "Searching for MobileNetV3", 2019; PyTorch documentation of ``torch.nn.Hardswish``.
+
+    >>> Hardswish()(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.3333,  0.0000,  0.6667])
     """
 
     function = hardswish

@@ -163,10 +163,22 @@ class LPFLU(Leaky):
 
 def ema_layers(network: nn.Module) -> list[Leaky]:
     """Return the layers with a random slope, each once, in the order of ``network.modules()``."""
-    return [module for module in network.modules() if isinstance(module, Leaky) and module.slope_mode == "ema"]
+    found: list[Leaky] = []
+    seen: set[nn.Module] = set()
+    waiting = [
+        network
+    ]  # a stack of our own: this runs in every step, and ``network.modules()`` takes three times as long
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        if isinstance(module, Leaky) and module.slope_mode == "ema":
+            found.append(module)
+        waiting.extend(child for child in reversed(module._modules.values()) if child is not None)
+    return found
 
 
-@torch.no_grad()
 def draw_slopes(network: nn.Module, *, seed: int, step: int) -> None:
     """Set the slope of every ema layer to its draw for this optimizer step.
 
@@ -178,31 +190,44 @@ def draw_slopes(network: nn.Module, *, seed: int, step: int) -> None:
         seed: The run's seed.
         step: The optimizer step, counted over the whole run.
     """
-    layers = ema_layers(network)
-    uniform = np.random.Generator(np.random.Philox(key=derive_seed(seed, "slope", step))).random(len(layers))
-    lower = np.array([layer.lower for layer in layers])
-    upper = np.array([layer.upper for layer in layers])
-    drawn = torch.from_numpy((lower + (upper - lower) * uniform).astype(np.float32))
-    places: defaultdict[torch.device, list[int]] = defaultdict(list)
-    for index, layer in enumerate(layers):
-        places[layer.slope_average.device].append(index)
-    for device, indices in places.items():  # one, but for a network spread over several devices
-        values = drawn[indices].to(device)
-        copy_each([layers[index].get_buffer("slope") for index in indices], values.unbind())
+    _draw(ema_layers(network), seed, step)
 
 
-@torch.no_grad()
 def update_slope_averages(network: nn.Module) -> None:
     """Move the average of every ema layer towards its present slope by ``new_sample_weight``; once a step."""
-    groups: defaultdict[tuple[torch.device, float], list[Leaky]] = defaultdict(list)
-    for layer in ema_layers(network):
-        groups[layer.slope_average.device, layer.new_sample_weight].append(layer)
-    for (_, weight), layers in groups.items():
-        averages = [layer.slope_average for layer in layers]
-        lerp_each(averages, [layer.get_buffer("slope") for layer in layers], weight)
+    _average(ema_layers(network))
 
 
 def advance_slopes(network: nn.Module, *, seed: int, step: int) -> None:
     """Draw the slopes of this step and take them into the averages: one call before each step of a plain loop."""
-    draw_slopes(network, seed=seed, step=step)
-    update_slope_averages(network)
+    layers = ema_layers(network)
+    _draw(layers, seed, step)
+    _average(layers)
+
+
+def _draw(layers: list[Leaky], seed: int, step: int) -> None:
+    uniform = np.random.Generator(np.random.Philox(key=derive_seed(seed, "slope", step))).random(len(layers))
+    lower = np.array([layer.lower for layer in layers])
+    upper = np.array([layer.upper for layer in layers])
+    drawn = torch.from_numpy((lower + (upper - lower) * uniform).astype(np.float32))
+    slopes = _buffers(layers, "slope")
+    places: defaultdict[torch.device, list[int]] = defaultdict(list)
+    for index, slope in enumerate(slopes):
+        places[slope.device].append(index)
+    for device, indices in places.items():  # one, but for a network spread over several devices
+        values = drawn[indices].to(device)
+        copy_each([slopes[index] for index in indices], values.unbind())
+
+
+def _average(layers: list[Leaky]) -> None:
+    slopes, averages = _buffers(layers, "slope"), _buffers(layers, "slope_average")
+    groups: defaultdict[tuple[torch.device, float], list[int]] = defaultdict(list)
+    for index, (layer, average) in enumerate(zip(layers, averages, strict=True)):
+        groups[average.device, layer.new_sample_weight].append(index)
+    for (_, weight), indices in groups.items():
+        lerp_each([averages[index] for index in indices], [slopes[index] for index in indices], weight)
+
+
+def _buffers(layers: list[Leaky], name: str) -> list[Tensor]:
+    found = [layer._buffers[name] for layer in layers]
+    return [buffer for buffer in found if buffer is not None]

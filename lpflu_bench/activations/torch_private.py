@@ -14,6 +14,7 @@ PRIVATE_NAMES = (
     "torch._C._functorch.peek_interpreter_stack",
     "torch._C._get_tracing_state",
     "torch.autograd.forward_ad._current_level",
+    "torch._dynamo.config.recompile_limit",
     "torch._foreach_copy_",
     "torch._foreach_lerp_",
     "torch._guards.TracingContext",
@@ -72,6 +73,13 @@ def copy_each(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 def lerp_each(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
     """Move each target towards its end by ``weight``, in one call for all."""
     torch._foreach_lerp_(list(targets), list(ends), weight)
+
+
+def allow_compiled_versions(count: int) -> None:
+    """Let dynamo keep so many compiled versions of the functions of one class, of which it keeps 8 by default."""
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, count)
 
 
 Compiled = Callable[[list[Any]], Sequence[Tensor]]

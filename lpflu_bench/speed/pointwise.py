@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lpflu_bench.activations.fused import use_mode
 from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.activations.torch_private import allow_compiled_versions
 from lpflu_bench.environment import describe
 from lpflu_bench.errors import UserError
 from lpflu_bench.speed.memory import available_bytes, bytes_kept
@@ -83,8 +84,7 @@ def measure(
                 raise UserError(f"unknown {what} {name!r}; there are {', '.join(known)}")
     names = list(dict.fromkeys([REFERENCE, *functions]))
     environment = describe(device)
-    # Dynamo keeps the compiled versions of all functions of a class together, by default 8.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 16 * len(names))
+    allow_compiled_versions(16 * len(names))
     frames = []
     for dtype in dtypes:
         try:

@@ -141,8 +141,11 @@ def main() -> None:
             seeds[name].append(result.versus[0].seeds)
     table = Table("function", "repetitions", "better", "worse", "equivalent", "undecided", "seeds, mean")
     for name, count in words.items():
-        told = [str(count[word]) for word in ("better", "worse", "equivalent", "undecided")]
-        table.add_row(name, str(count.total()), *told, f"{sum(seeds[name]) / max(len(seeds[name]), 1):.1f}")
+        told = [count[word] for word in ("better", "worse", "equivalent")]
+        open_ = count.total() - sum(told)  # undecided, or scores that are equal without being the same runs
+        table.add_row(
+            name, str(count.total()), *map(str, [*told, open_]), f"{sum(seeds[name]) / max(len(seeds[name]), 1):.1f}"
+        )
     Console().print(table)
 
 

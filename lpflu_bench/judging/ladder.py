@@ -127,7 +127,7 @@ class Ladder:
     def _compare(self, task: str, looked: LastLooks) -> dict[str, Comparison]:
         """Return function - other for each other; all intervals of the task hold together."""
         compared = compare(looked.values, self._name, family=len(self._against), level=looked.level)
-        return {other: replace(one, difference=-one.difference) for other, one in compared.items()}
+        return {other: replace(one, difference=0.0 - one.difference) for other, one in compared.items()}
 
     def _verdict(self, task: str, other: str, comparison: Comparison | None, look: int) -> Verdict:
         if comparison is None or not look:

@@ -68,7 +68,7 @@ def _num_classes(task: str, root: str) -> int:
         UserError: it is no data set of the task.
     """
     data = getattr(importlib.import_module("lpflu_bench.data"), _FOLDERS[task][0])(root=root)
-    data.setup("fit")
+    data.setup("test")
     return int(data.num_classes)
 
 

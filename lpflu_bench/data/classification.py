@@ -219,9 +219,10 @@ class ClassificationData(BenchDataModule):
     @property
     def image_sizes(self) -> set[tuple[int, int]]:
         """Height and width of the images."""
-        assert isinstance(self.train_set, ImageArray)
-        height, width = self.train_set.images.shape[-2:]
-        return {(height, width)}
+        if self.image_size is not None:
+            return {(self.image_size, self.image_size)}
+        images = getattr(self.train_set, "images", None)
+        return {(images.shape[-2], images.shape[-1])} if isinstance(images, Tensor) else set()
 
     def _pin_memory(self) -> bool:
         return super()._pin_memory() and not self.on_device

@@ -226,8 +226,8 @@ class DetectionFolder(BenchDataModule):
             {
                 "image_id": index if number is None else number,
                 "category_id": self._category_ids.get(self.class_names[label - 1], label),
-                "bbox": [round(side, 3) for side in box],
-                "score": round(score, 6),
+                "bbox": box,
+                "score": score,  # rounded, boxes of nearly equal scores would change places
             }
             for label, box, score in columns
         ]

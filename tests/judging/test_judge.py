@@ -1,0 +1,66 @@
+"""The whole of it: what is refused before anything is written, what is kept, and one try from end to end."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lpflu_bench.cli import main
+from lpflu_bench.errors import UserError
+from lpflu_bench.judging.judge import judge
+from lpflu_bench.judging.judgement import Judgement, Settings, earlier
+from lpflu_bench.judging.subject import Subject
+
+FILE = Path(__file__).with_name("functions_to_judge.py")
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "says"),
+    [
+        ("missing.py:Bent", {}, r"there is no file .*missing.py"),
+        ("lpflv", {}, r"'lpflv' is unknown; the nearest .*lpflu"),
+        (lambda x: x, {}, r"cannot be imported by other processes"),
+        (f"{FILE}:Bent", {"against": ["rellu"]}, r"'rellu' is unknown"),
+        (f"{FILE}:Bent", {"tasks": ["clasification"]}, r"no such task; the nearest is classification"),
+        (f"{FILE}:Bent", {"level": 2.0}, r"--level 2.0: it must be"),
+        ("relu", {"against": ["relu"]}, r"it is the function itself"),
+    ],
+)
+def test_a_wrong_request_is_refused_and_leaves_nothing(tmp_path, function, options, says):
+    with pytest.raises(UserError, match=says):
+        judge(function, results=tmp_path / "results", runs=tmp_path / "runs", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_try_of_the_name_is_not_overwritten(tmp_path):
+    subject, settings = Subject("Bent", "my.py:Bent", "aa"), Settings()
+    kept = Judgement(subject, settings, tmp_path, seconds=3.0)
+    kept.write()
+    assert (tmp_path / "try.json").read_text().startswith('{"verdict": "Bent: unfinished')
+    assert earlier(tmp_path, subject, settings) == kept
+    with pytest.raises(UserError, match=r"try.json is another try: the function's file has changed.*--overwrite"):
+        earlier(tmp_path, Subject("Bent", "my.py:Bent", "bb"), settings)
+    with pytest.raises(UserError, match=r"its margin was 1.0; pass --overwrite"):
+        earlier(tmp_path, subject, Settings(margin=2.0))
+
+
+@pytest.mark.slow
+def test_a_renamed_relu_is_equivalent_and_done_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = [
+        "try",
+        f"{FILE}:RenamedReLU",
+        "--against",
+        "relu",
+        "--tasks",
+        "classification",
+        "--budget",
+        "2h",
+        "--json",
+    ]
+    assert main(command) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["word"] == "equivalent"
+    assert "<!-- RenamedReLU: equivalent" in (tmp_path / "results/try/RenamedReLU/index.html").read_text()
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out) == answer

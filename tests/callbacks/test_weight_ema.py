@@ -101,5 +101,5 @@ def test_it_can_be_pickled():
 
 
 def test_a_decay_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match=r"weight_ema\.decay must lie in"):
+    with pytest.raises(ValueError, match=r"weight_ema\.decay must be in"):
         WeightEMA(decay=1.0)

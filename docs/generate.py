@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from lpflu_bench.activations.catalogue import COMPARED, ENTRIES, Entry
 
@@ -29,6 +29,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.remove(existing)
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show the docstrings' Sphinx roles as plain code."""
+    return re.sub(r":(?:class|func|meth|mod|data|attr|exc):<code>~?", "<code>", html)
 
 
 def _pages() -> Iterator[tuple[str, str | bytes]]:
@@ -149,15 +154,9 @@ def _commands() -> str:
 
 def _results() -> str:
     lines = ["# Results", "", "Made from the files under `results/` when this site is built.", ""]
-    for rule in sorted((ROOT / "results").glob("*/rule.json")):
-        folder = rule.parent
-        study = yaml.safe_load((folder / "study.yaml").read_text("utf-8")) if (folder / "study.yaml").exists() else {}
-        lines += [
-            f"## {study.get('title', folder.name)}",
-            "",
-            *_without_title((folder / "table.md").read_text("utf-8")),
-            "",
-        ]
+    for table in sorted((ROOT / "results").glob("*/table.md")):
+        markdown = table.read_text("utf-8")
+        lines += [f"## {markdown.splitlines()[0].removeprefix('# ')}", "", *_without_title(markdown), ""]
     for title, file in (("The swap in 216 networks", "swap/README.md"), ("Everything under results/", "README.md")):
         lines += [f"## {title}", "", *_without_title((ROOT / "results" / file).read_text("utf-8")), ""]
     return "\n".join(lines)

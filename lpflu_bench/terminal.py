@@ -1,5 +1,6 @@
 """What every command prints alike: tables that fit 80 columns, and the command that follows."""
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 
@@ -22,14 +23,13 @@ def text_table(title: str, head: Sequence[str], lines: Iterable[Sequence[str]], 
         lines: the rows.
         texts: the first so many columns are words and set flush left; the others are numbers, kept on one line.
     """
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = list(lines)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        is_number = index >= texts
-        cells = [row[index] for row in rows]
-        unbroken = [*name.split(), *(cells if is_number else (word for cell in cells for word in cell.split()))]
-        width = min(max(map(len, unbroken), default=0), 30)
-        table.add_column(Text(name), justify="right" if is_number else "left", min_width=width, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
+        if index < texts:
+            table.add_column(Text(name), overflow="fold")
+        else:  # Rich takes nothing from a column that does not wrap, so that its heading is broken here
+            words = re.split(r"\s+|(?<=-)(?=\w{4})", name)
+            table.add_column(Text("\n".join(words)), justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(*map(Text, line))
     return table

@@ -20,18 +20,21 @@ STUDY = (
 )
 
 
+_PRINT = Console.print
+
+
 def rendered(table, width):
     console = Console(width=width, file=io.StringIO())
-    console.print(table)
+    _PRINT(console, table)  # not the fixture's, which would take it for one more table of the command
     return console.file.getvalue()
 
 
 def fits(table):
-    """Whether a table of 80 columns has no longer line and every word of a wide one."""
+    """Whether a table of 80 columns has no longer line and every word of a wide one but the very long ones."""
     narrow, wide = rendered(table, 80), rendered(table, 1000)
     words = [word for word in wide.split() if any(map(str.isalnum, word))]
     assert max(map(len, narrow.splitlines())) <= 80
-    assert [word for word in words if word not in narrow and len(word) <= 30] == []
+    assert [word for word in words if word not in narrow and len(word) <= 20] == []
     return True
 
 
@@ -39,11 +42,10 @@ def fits(table):
 def tables(monkeypatch):
     """Every table that is printed."""
     found = []
-    original = Console.print
 
     def spy(self, *objects, **options):
         found.extend(each for each in objects if isinstance(each, Table))
-        original(self, *objects, **options)
+        _PRINT(self, *objects, **options)
 
     monkeypatch.setattr(Console, "print", spy)
     return found

@@ -1,7 +1,7 @@
 """Judge a function in minutes: is it sound, what does it cost, does it help?
 
   lpflu-bench try my_functions.py:Bent
-  lpflu-bench try my_functions.py:Bent --against relu,gelu --budget 30m --tasks classification,segmentation
+  lpflu-bench try my_functions.py:Bent --against relu,gelu --budget 30m
   lpflu-bench try my_functions.py:Bent --json > answer.json
 
 The answer is one page and one JSON file in results/try/NAME, the verdict in the first line. The exit status is 0 whatever

@@ -58,9 +58,9 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     if any(len(chosen) < len(spec.planned) for spec, chosen, _ in parts):
         say(next_command("study", "run", args.study))
-    elif (store.runs / "cells").is_dir():
+    elif (store.runs / "cells").is_dir() and not any(record.get("deployed") for record in records.values()):
         say(next_command("deploy", store.runs / "cells"))
-    else:  # another machine has run it
+    else:
         say(next_command("study", "verify", args.study))
     return 0
 

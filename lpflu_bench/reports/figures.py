@@ -184,7 +184,8 @@ def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iter
 def strengths(texts: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return kind -> value's text -> strength, of values such as ``test-gaussian-0.1`` or of plain numbers (kind ``""``).
 
-    A value without a number (``none``) is strength 0 of every kind. Empty where the values have no common form.
+    A value without a number (``none``) is strength 0 of every kind. A kind with one strength, such as an attack beside
+    swept corruptions, is no curve and left out. Empty where the values have no common form.
     """
     found: dict[str, dict[str, float]] = defaultdict(dict)
     plain = []
@@ -195,9 +196,10 @@ def strengths(texts: Sequence[str]) -> dict[str, dict[str, float]]:
             found[match[1]][text] = float(match[2])
         else:
             plain.append(text)
-    if not found or len(plain) > 1 or (plain and "" in found) or any(len(kind) < 2 for kind in found.values()):
+    swept = {kind: values for kind, values in found.items() if len(values) > 1}
+    if not swept or len(plain) > 1 or (plain and "" in found):
         return {}
-    return {kind: {**dict.fromkeys(plain, 0.0), **values} for kind, values in found.items()}
+    return {kind: {**dict.fromkeys(plain, 0.0), **values} for kind, values in swept.items()}
 
 
 def _sweeps(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:

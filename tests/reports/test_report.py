@@ -157,6 +157,10 @@ def test_kinds_at_strengths_are_curves_from_the_value_without_a_strength():
         "test-salt_and_pepper": {"none": 0.0, "test-salt_and_pepper-0.1": 0.1, "test-salt_and_pepper-0.2": 0.2},
     }
     assert figures.strengths(["0.002", "0.02", "2e-05"]) == {"": {"0.002": 0.002, "0.02": 0.02, "2e-05": 2e-5}}
+    assert figures.strengths(["clean", "fog-1", "fog-3", "pgd-2"]) == {
+        "fog": {"clean": 0.0, "fog-1": 1.0, "fog-3": 3.0}
+    }
+    assert figures.strengths(["adam", "sgd-0.9"]) == {}
     assert figures.strengths(["adam", "sgd"]) == figures.strengths(["on", "off", "half-2"]) == {}
     sweeps = [d for d in drawings(grid(3, noise=values), ["noise"]) if d.kind == "sweep"]
     assert [d.name.split("-")[2] for d in sweeps] == ["test", "train"]

@@ -274,5 +274,5 @@ def test_public_option_names_are_frozen():
         "compile",
         "test_attack",
     ]
-    assert names(ClassificationModule) == ["network", "num_classes", "downsamplings"]
+    assert names(ClassificationModule) == ["network", "num_classes", "downsamplings", "label_smoothing"]
     assert names(WarmupDecayHold) == ["warmup_epochs", "decay_end_epoch", "final_factor"]

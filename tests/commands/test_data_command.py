@@ -60,7 +60,7 @@ def test_whole_set(folder, check):
     assert status == 0
     assert report["class_names"] == list(NAMES)
     assert report["splits"]["training"]["classes"] == {"ant": 1, "bee": 1}
-    assert report["splits"]["test"]["image_sizes"] == {"32x32": 2}
+    assert report["splits"]["test"]["image_sizes"] == {"8x8": 2}
     assert report["findings"] == []
 
 

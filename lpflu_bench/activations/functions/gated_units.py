@@ -49,6 +49,7 @@ class GatedUnit(nn.Module):
 class SwiGLU(GatedUnit):
     """SwiGLU: SiLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
 
+    >>> import torch
     >>> SwiGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
     tensor([-0.8068,  7.0464])
     """
@@ -59,6 +60,7 @@ class SwiGLU(GatedUnit):
 class GEGLU(GatedUnit):
     """GEGLU: GELU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
 
+    >>> import torch
     >>> GEGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
     tensor([-0.4760,  7.8180])
     """
@@ -69,6 +71,7 @@ class GEGLU(GatedUnit):
 class ReGLU(GatedUnit):
     """ReGLU: ReLU(first half) * second half. Source: Shazeer, "GLU Variants Improve Transformer", arXiv 2002.05202.
 
+    >>> import torch
     >>> ReGLU()(torch.tensor([-1.0, 2.0, 3.0, 4.0]))
     tensor([0., 8.])
     """

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -131,6 +132,28 @@ def test_a_preempted_job_is_requeued_and_a_killed_runner_leaves_its_jobs_to_the_
     assert [str(done) for done in summary.finished] == [str(cell(0))]
     assert len(starts(store, 0)) == 2  # by the first runner's job, not by another
     assert [state for _, state in states] == ["finished"]
+
+
+@pytest.mark.slow
+def test_a_job_at_its_wall_time_is_requeued(store, tmp_path, monkeypatch):
+    """Nobody sends the job a signal here: submitit does, some seconds before its wall time."""
+    make = SlurmExecutor.__init__
+
+    def short(self, *args, **options):
+        make(self, *args, **options)
+        self._executor._executor.update_parameters(timeout_min=0.5, signal_delay_s=10)
+
+    monkeypatch.setattr(SlurmExecutor, "__init__", short)
+
+    def release():
+        wait_for(lambda: len(starts(store, 0)) >= 2)
+        (tmp_path / "go").touch()
+
+    waiting = threading.Thread(target=release, daemon=True)
+    waiting.start()
+    summary, _ = study_run(store, [f"wait-for:{tmp_path / 'go'}"], "local")
+    assert [str(done) for done in summary.finished] == [str(cell(0))], summary.failed
+    assert len(starts(store, 0)) >= 2
 
 
 def _children(pid):

@@ -81,10 +81,16 @@ def run(args: argparse.Namespace) -> int:
     parser = argparse.ArgumentParser()
     study.add_arguments(parser)
     places = ["--results", str(args.results), "--runs", str(args.runs)]
-    status = study.run(parser.parse_args(["run", STUDY, "--workers", str(args.workers), *places]))
+
+    def step(*words: str) -> int:
+        step_args = parser.parse_args([*words, *places])
+        step_args.suggest = False  # the next command is said once, at the end
+        return study.run(step_args)
+
+    status = step("run", STUDY, "--workers", str(args.workers))
     if status:
         return status
-    study.run(parser.parse_args(["report", STUDY, *places]))
+    step("report", STUDY)
     folder = args.results / STUDY
     summary = summarise(pd.read_csv(folder / "cells.csv"))
     print_summary(summary)

@@ -174,6 +174,9 @@ def run_job(job: Job, time_limit: float | None = None) -> Outcome:
     except SystemExit as error:
         if type(error).__name__ == "SIGTERMException":  # Lightning's, imported only where it is used
             return Outcome(error="stopped by SIGTERM", lost=True, seconds=time.monotonic() - start, host=host)
+        import traceback
+
+        traceback.print_exc()  # nothing else says in the log where and why it did
         line = f"the run exited with status {error.code}"
         return Outcome(error=line, final=True, seconds=time.monotonic() - start, host=host)
     except Exception as error:

@@ -181,8 +181,9 @@ class StudyRun:
             return
         if outcome.disk:
             self._running[cell.hash] = cell
+            reason = str(outcome.error).partition("; ")[0]  # without advice of its own
             raise UserError(
-                f"stopped, with the runs in progress interrupted, because of the disk: {outcome.error}; make room and "
+                f"stopped, with the runs in progress interrupted, because of the disk: {reason}; make room and "
                 "re-run the same command to resume"
             )
         outcome = _checked(cell, outcome, self._tests_of(cell))

@@ -1,9 +1,13 @@
 """The demo's summary of its cells; `.ci/run` runs the demo itself."""
 
+import argparse
+
 import pandas as pd
 import pytest
 
+from lpflu_bench.commands import demo, study
 from lpflu_bench.commands.demo import print_summary, summarise
+from lpflu_bench.commands.study.session import suggest
 
 
 def cells() -> pd.DataFrame:
@@ -36,3 +40,16 @@ def test_a_task_shows_its_own_scores(capsys):
     assert "miou" not in first
     assert "40.50 ± 0.71" in second
     assert "top1" not in second
+
+
+def test_only_the_demo_itself_says_what_is_next(tmp_path, monkeypatch, capsys):
+    def step(args):
+        suggest(args, "study", "status", args.study)
+        (tmp_path / "demo").mkdir(exist_ok=True)
+        cells().to_csv(tmp_path / "demo" / "cells.csv")
+        return 0
+
+    monkeypatch.setattr(study, "run", step)
+    assert demo.run(argparse.Namespace(workers=1, results=tmp_path, runs=tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("next:")] == [lines[-1]]

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="dataset root directory; `embedded` is the demo set",
     )
     common.add_argument("--results", type=Path, default=Path("results"), help="folder of records and reports")
+    common.set_defaults(suggest=True)
     common.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
     for name, module in ACTIONS.items():
         summary = str(module.__doc__).strip().rstrip(".")

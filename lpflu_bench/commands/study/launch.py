@@ -3,9 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.commands.study.session import Session, say, suggest
 from lpflu_bench.errors import INTERRUPTED, UserError
-from lpflu_bench.terminal import next_command
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
@@ -75,7 +74,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
     needed = session.needed()
     if not _todo(selection.cells, records, needed) and not selection.waiting:
         say(f"{study.name}: all {len(selection.cells)} cells are finished" if needed is None else _decided(session))
-        say(next_command("study", "report", args.study))
+        suggest(args, "study", "report", args.study)
         return 0
     check_disk(store.runs, store.results, 1)
     if session.loggers:
@@ -144,11 +143,11 @@ def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") ->
         say(_decided(session))
     if summary.interrupted:
         say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
-        say(next_command("study", "status", args.study))
+        suggest(args, "study", "status", args.study)
         return INTERRUPTED
     if left:
         say("re-run the same command to resume")
-    say(next_command("study", "status" if left else "report", args.study))
+    suggest(args, "study", "status" if left else "report", args.study)
     return 1 if summary.failed else 0
 
 

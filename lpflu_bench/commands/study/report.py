@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lpflu_bench.commands.report import add_include
-from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.commands.study.session import Session, say, suggest
 from lpflu_bench.errors import UserError
-from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,11 +56,11 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes, curve)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     if any(len(chosen) < len(spec.planned) for spec, chosen, _ in parts):
-        say(next_command("study", "run", args.study))
+        suggest(args, "study", "run", args.study)
     elif (store.runs / "cells").is_dir() and not any(record.get("deployed") for record in records.values()):
-        say(next_command("deploy", store.runs / "cells"))
+        suggest(args, "deploy", store.runs / "cells")
     else:
-        say(next_command("study", "verify", args.study))
+        suggest(args, "study", "verify", args.study)
     return 0
 
 

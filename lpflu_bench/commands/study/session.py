@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from lpflu_bench.terminal import next_command
+
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
     from lpflu_bench.reports.analysis import Analysis
@@ -121,3 +123,9 @@ class Session:
 def say(text: str) -> None:
     """Print a line at once."""
     print(text, flush=True)
+
+
+def suggest(args: argparse.Namespace, *words: object) -> None:
+    """End an action's output with the next command, unless the action is one step of another command."""
+    if args.suggest:
+        say(next_command(*words))

@@ -99,3 +99,12 @@ def test_a_full_disk_can_still_be_looked_at(tmp_path, monkeypatch):
     assert store.locks.running() == {}
     with pytest.raises(UserError, match=r"attempts.json: No space left on device; make room"):
         store.start_attempt(CELL)
+
+
+def leave(job):
+    raise SystemExit(1)
+
+
+def test_a_run_that_exits_leaves_its_trace(tmp_path, capsys):
+    assert run_job(Job(CELL, "c", {}, str(tmp_path), "test_disk:leave")).error == "the run exited with status 1"
+    assert "in leave" in capsys.readouterr().err

@@ -74,6 +74,7 @@ def test_a_run_from_fit_to_report(command, tables, tmp_path):
     run = tmp_path / "runs" / "one"
     assert command("fit", *SMOKE, "--model.activation", "lpflu", "--run_dir", run) == next_command("test", run)
     assert command("validate", run) == next_command("test", run)
+    assert command("predict", run) == next_command("deploy", run)
     assert command("test", run) == next_command("report", run.parent)
     assert command("report", run.parent, "--include", "partial") == next_command("deploy", run.parent)
     assert len(tables) == 3

@@ -25,6 +25,11 @@ def run(job):
             time.sleep(0.05)
     elif behaviour == "full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "last.ckpt")
+    elif behaviour == "full-advice":
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "record.json")
+        except OSError as error:
+            raise UserError("cannot write record.json: No space left on device; make room and run again") from error
     elif behaviour == "raise":
         raise RuntimeError("broken")
     elif behaviour == "refuse":

@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the package: every function, the commands, the studies and the results.
+"""Pages of the site that are made from the repository: functions, commands, studies, results, how to contribute.
 
 A hook of mkdocs (``hooks:`` in mkdocs.yml). The pages exist while the site is built only, so they cannot drift from the code.
 """
@@ -47,6 +47,7 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
         "reference/studies.md",
         (ROOT / "configs/studies/README.md").read_text("utf-8").replace("# Studies", "# Study files", 1),
     )
+    yield "contributing.md", (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     yield "results.md", _results()
     for name in ("inference/error.png", "pictures/functions.png"):
         yield f"pictures/{Path(name).name}", (ROOT / "results" / name).read_bytes()

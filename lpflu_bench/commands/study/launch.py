@@ -39,8 +39,6 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         raise UserError(
             "--until decided and --max-seeds N go together: the largest number of seeds is declared beforehand"
         )
-    if args.until and session.study.tuning:
-        raise UserError(f"--until decided: {session.study.name} tunes first, which sequential seeds do not cover")
     check_data(session, args)
     if not (args.set or args.only or args.seeds):
         declare(session.study, session.store.results)

@@ -93,26 +93,33 @@ class Session:
 
     def reference_finished(self) -> bool:
         """Return whether there is anything to compare with."""
+        from lpflu_bench.studies.grid import FINAL
+
         done = {cell for cell, record in self.summaries().items() if record["status"] == "finished"}
-        return any(cell.hash in done and str(cell.labels["activation"]) == self.study.reference for cell in self.cells)
+        runs = [
+            cell for cell in self.cells if cell.stage == FINAL and cell.labels["activation"] == self.study.reference
+        ]
+        return any(cell.hash in done for cell in runs)
 
     def needed(self) -> set[str] | None:
         """Return the cells that the next looks of a sequential study need; None for a study with a fixed number of seeds.
 
-        Until the reference has a result, they are those of the first look.
+        Those that tune are needed in any case. Until the reference has a result, the others are those of the first look.
         """
         from lpflu_bench.reports.runs import place_of
         from lpflu_bench.reports.sequential import wanted_seeds
+        from lpflu_bench.studies.grid import TUNE
 
         looks = self.study.rule.looks
         if not looks:
             return None
+        needed = {cell.hash for cell in self.cells if cell.stage == TUNE}
+        final = [cell for cell in self.cells if cell.hash not in needed]
         if not self.reference_finished():
-            return {cell.hash for cell in self.cells if cell.seed in self.study.seeds[: looks[0]]}
+            return needed | {cell.hash for cell in final if cell.seed in self.study.seeds[: looks[0]]}
         analysis = self.analysis()
         wanted, axes = wanted_seeds(analysis), analysis.spec.axes
-        needed = set()
-        for cell in self.cells:
+        for cell in final:
             for test in self.plan.tests_of(cell):
                 place = place_of({**cell.labels, **test.labels}, axes)
                 if cell.seed in wanted.get((place, str(cell.labels["activation"])), ()):

@@ -1,0 +1,132 @@
+"""Write the measured parts of README.md, between its markers, from the files under results/: `python docs/readme.py`.
+
+A test holds README.md to what this writes, so no number in these parts is typed.
+"""
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
+SCORES = {
+    "top1_error": "top-1 error",
+    "top5_error": "top-5 error",
+    "map": "mAP",
+    "map_50": "mAP@50",
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+}
+RUNS = {
+    "cifar100-first10": "ten classes of CIFAR-100, ShuffleNetV2-x0.5",
+    "bccd": "blood cells (BCCD), SSDLite at 128 x 128",
+    "camvid": "street scenes (CamVid), U-Net-ResNet18 at 96 x 128",
+}
+COSTS = {
+    "silu": "SiLU (PyTorch's own)",
+    "gelu": "GELU (PyTorch's own)",
+    "mish": "Mish",
+    "pflu": "PFLU",
+    "smu": "SMU",
+    "gish": "Gish",
+    "lpflu": "LPFLU",
+}
+
+
+def verdicts() -> str:
+    """The main score of every study under results/: means, differences with intervals, verdicts."""
+    parts = []
+    for path in sorted(RESULTS.glob("*/table.csv")):
+        rows = _read(path)
+        first = [row for row in rows if (row["task"], row["metric"]) == (rows[0]["task"], rows[0]["metric"])]
+        heading, _, description = (path.with_suffix(".md")).read_text(encoding="utf-8").partition("\n")
+        score, reference = SCORES[first[0]["metric"]], first[0]["reference"]
+        lines = [f"**{heading.removeprefix('# ')}** ([report](results/{path.parent.name}/table.md))"]
+        lines += [description.strip().partition("\n")[0], ""]
+        lines += _table(
+            ["function", "seeds", f"{score} (%)", f"difference to {reference}, 95 % interval", "verdict"],
+            (
+                [
+                    row["activation"],
+                    row["n"],
+                    f"{float(row['mean']):.2f} ± {float(row['sd']):.2f}",
+                    f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
+                    if row["low"]
+                    else "",
+                    row["verdict"] if row["verdict"] != "reference" else "",
+                ]
+                for row in first
+            ),
+        )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def runs() -> str:
+    """The single runs on real images."""
+    lines = []
+    for folder, title in RUNS.items():
+        rows = _read(RESULTS / folder / "runs.csv")
+        trained = {row["activation"]: row for row in rows if row["task"] == folder}
+        names = [name for name in SCORES if trained["relu"].get(f"metrics.{name}")][:2]
+        untrained = next((row for row in rows if row["task"].endswith("-untrained")), None)
+        cells = [
+            " / ".join(f"{float(row[f'metrics.{name}']):.2f}" for name in names) if row else ""
+            for row in (trained["relu"], trained["lpflu"], untrained)
+        ]
+        what = f"{title}, {trained['relu']['epochs']} epochs: {' / '.join(SCORES[name] for name in names)} (%)"
+        lines.append([what, *cells, trained["relu"]["test.num_samples"]])
+    return "\n".join(_table(["run", "ReLU", "LPFLU", "untrained", "images scored"], lines))
+
+
+def cost() -> str:
+    """Time of each of the paper's functions over ReLU's, composed and fused."""
+    ratios: dict[str, list[str]] = {name: [] for name in COSTS}
+    rows = {
+        (row["function"], row["pass"], row["mode"]): row
+        for row in _read(RESULTS / "speed" / "cpu.csv")
+        if row["dtype"] == "float32"
+    }
+    for name in COSTS:
+        for part in ("forward", "forward+backward"):
+            for mode in ("eager", "fused"):
+                ratios[name].append(f"{float(rows[name, part, mode]['ratio_to_relu']):.3g}")
+    header = ["", "forward, composed", "forward, fused", "and backward, composed", "and backward, fused"]
+    return "\n".join(_table(header, ([COSTS[name], *values] for name, values in ratios.items())))
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"verdicts": verdicts, "runs": runs, "cost": cost}
+
+
+def filled(text: str) -> str:
+    """Return README.md's text with its measured parts written anew.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    for name, section in SECTIONS.items():
+        begin, end = f"<!-- {name}: begin, written by docs/readme.py -->\n", f"\n<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not (found and ended):
+            raise ValueError(f"README.md has no markers for {name}: {begin.strip()} ... {end.strip()}")
+        text = before + begin + section() + end + after
+    return text
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _signed(number: str) -> str:
+    return f"{float(number):+.2f}".replace("-", "−")
+
+
+def _table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(filled(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -13,7 +13,8 @@ from lpflu_bench.inference.simulation import draw, judged
 
 MAX_SEEDS = 1000
 """Above this many seeds the required number is not given exactly: nobody will run them."""
-_DRAWS = 4000
+_VALUES = 16_000
+"""Simulated differences that a quantile is taken of."""
 
 
 @lru_cache(maxsize=512)
@@ -24,7 +25,7 @@ def _simulated(n: int, family: int, level: float) -> tuple[float, float]:
     the right side if d exceeds half width - error of its mean: so a quantile of that is the detectable difference, and
     a quantile of half width + |error| is the margin within which a function without a difference is found equivalent.
     """
-    draws = max(1000, min(_DRAWS, 2_000_000 // (n * (family + 1))))
+    draws = max(1000, min(_VALUES // family, 2_000_000 // (n * (family + 1))))
     errors, widths = judged(draw(np.random.default_rng(2), draws, family, n, sds=math.sqrt(0.5)), level=level)
     return float(np.quantile(widths - errors, POWER)), float(np.quantile(widths + np.abs(errors), POWER))
 

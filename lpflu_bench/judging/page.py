@@ -58,7 +58,7 @@ def _picture(judgement: Judgement) -> Picture:
     assert judgement.examination is not None
     x, y, slope = judgement.examination.curve
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+        figure = Figure(figsize=(8.4, 3.2))
         axes = figure.subplots(1, 2)
         for axis, values, title in zip(axes, (y, slope), ("f(x)", "f′(x)"), strict=True):
             axis.plot(x, values, linewidth=2.2, color="#0f7fc4")

@@ -1,7 +1,6 @@
 """Records as a table: one row per run, nested keys as dotted columns."""
 
 import csv
-import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -43,16 +42,32 @@ def flatten(record: Record) -> dict[str, Any]:
     return _flat({**record["trained"], **outer})
 
 
+class _Paths(dict[str, str]):
+    """The dotted path of each key below a prefix, made once: a large study has millions of leaves."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def __missing__(self, key: str) -> str:
+        path = self[key] = f"{self._prefix}{key}"
+        return path
+
+
+_paths: dict[str, _Paths] = {}
+
+
 def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def visit(mapping: Mapping[str, Any], prefix: str) -> None:
+        paths = _paths.get(prefix) or _paths.setdefault(prefix, _Paths(prefix))
         for key, value in mapping.items():
-            path = f"{prefix}{key}"
-            if type(value) not in _SCALAR_TYPES:  # a large study has millions of leaves: one look at each
+            path = paths[key]
+            if type(value) not in _SCALAR_TYPES:
                 if path in _LEFT_OUT:
                     continue
-                if isinstance(value, Mapping):
+                if isinstance(value, dict):
                     visit(value, f"{path}.")
                     continue
                 if isinstance(value, (list, tuple)):
@@ -103,16 +118,12 @@ def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
     position: dict[str, int] = {}
     found: list[list[Any]] = []
     for record in records:
-        flat = flatten(record)
-        for more in [_test_columns(test) for test in record["tested"]] or [{"weights": "raw"}]:
-            row: list[Any] = [None] * len(position)
-            for key, value in itertools.chain(flat.items(), more.items()):
-                index = position.setdefault(key, len(row))
-                if index == len(row):
-                    row.append(value)
-                else:
-                    row[index] = value
-            found.append(row)
+        trained = flatten(record)
+        for test in [_test_columns(test) for test in record["tested"]] or [{"weights": "raw"}]:
+            flat = {**trained, **test}
+            for key in flat.keys() - position.keys():
+                position[key] = len(position)
+            found.append([flat.get(key) for key in position])
     columns = column_order(list(position)) or _FIRST
     by = [
         "task",
@@ -126,7 +137,9 @@ def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
         "started_at",
     ]
     order = [position[name] for name in columns if name in position]
-    rows = [[row[index] if index < len(row) else None for index in order] for row in found]
+    for row in found:
+        row.extend([None] * (len(position) - len(row)))
+    rows = [[row[index] for index in order] for row in found]
     keys = [columns.index(name) for name in by if name in columns]
     rows.sort(key=lambda row: [_sort_key(row[index]) for index in keys])
     return columns, rows

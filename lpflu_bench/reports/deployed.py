@@ -26,9 +26,8 @@ def deployed_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """
     return [
         row
-        for setting, trainings in trainings_by_setting(records).items()
+        for setting, trainings in trainings_by_setting(r for r in records if r.get("deployed")).items()
         for (activation, seed), group in trainings.items()
-        if group[0].get("deployed")
         for row in _rows(group[0], {"setting": setting, "activation": activation, "seed": seed})
     ]
 

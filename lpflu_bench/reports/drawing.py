@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK = "#3c4043"
 """Colour of axes and text. The page replaces it by its own text colour, light or dark."""
@@ -64,9 +65,11 @@ class Drawing:
 
 
 def svg_of(drawing: Drawing) -> str:
-    """Return the figure as SVG, the same text for the same figure."""
+    """Lay out the figure's subplots and return it as SVG, the same text for the same figure."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
+        if any(axes.get_subplotspec() for axes in drawing.figure.axes):
+            ConstrainedLayoutEngine().execute(drawing.figure)  # a figure with an engine is laid out at every saving
         drawing.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
@@ -75,8 +78,13 @@ def save(drawing: Drawing, folder: Path) -> str:
     """Write the figure as PNG and SVG, the same bytes for the same figure, and return the SVG."""
     svg = svg_of(drawing)
     with mpl.rc_context(STYLE):
-        drawing.figure.set_layout_engine("none")  # laid out by the first drawing; the second keeps it
-        drawing.figure.savefig(folder / f"{drawing.name}.png", dpi=160, facecolor="white", metadata={"Software": None})
+        drawing.figure.savefig(
+            folder / f"{drawing.name}.png",
+            dpi=160,
+            facecolor="white",
+            metadata={"Software": None},
+            pil_kwargs={"compress_level": 3},
+        )
     (folder / f"{drawing.name}.svg").write_text(svg, encoding="utf-8")
     return svg
 
@@ -103,7 +111,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 def figure_and_axes(height: float = 3.3) -> tuple[Figure, Axes]:
     """Return a figure of the report's width with one plot."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height))
     return figure, figure.add_subplot()
 
 

@@ -34,6 +34,8 @@ from lpflu_bench.text import setting_text
 MAX_SWEEPS = 12
 MAX_PLACES = 12
 """A study of more places (tasks with a setting) has no figure for each of them: nobody looks at a hundred."""
+MAX_DOTS = 12
+"""More seeds than this at one place of a curve are a bar: their dots would lie on top of one another."""
 VERDICT_COLOURS = {Word.BETTER: "#0d7a54", Word.WORSE: "#c2410c", Word.EQUIVALENT: "#0f7fc4"}
 _OPEN = "#7d8790"
 _NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
@@ -231,6 +233,7 @@ def _strength_figure(
     score = family[0][1].score
     names = [name for name in analysis.runs.activations if any(name in column.scores for _, column in family)]
     colour = colours(analysis.runs.activations)
+    many = len(analysis.runs.seeds) > MAX_DOTS
     figure, axes = figure_and_axes(height_for(len(names)))
     ends = []
     for activation in names:
@@ -241,8 +244,12 @@ def _strength_figure(
             xs, means, color=colour[activation], linestyle=style, linewidth=1.4, marker="o", markersize=3.5,
             label=activation,
         )  # fmt: skip
-        for x, values in points:
-            axes.plot([x] * len(values), values, ".", color=colour[activation], alpha=0.35, markersize=3)
+        if many:
+            low, high = zip(*((min(values), max(values)) for _, values in points), strict=True)
+            axes.vlines(xs, low, high, color=colour[activation], alpha=0.35, linewidth=2)
+        else:
+            dots = np.array([(x, value) for x, values in points for value in values])
+            axes.plot(*dots.T, ".", color=colour[activation], alpha=0.35, markersize=3)
         ends.append((xs[-1], means[-1], activation, colour[activation]))
     ticks = sorted({x for x, _ in family})
     if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:
@@ -253,9 +260,8 @@ def _strength_figure(
     axes.set(xlabel=named, ylabel=score.title)
     label_lines(axes, ends)
     title = f"{score.label[0].upper()}{score.label[1:]} against {named}: {where}"
-    return Drawing(
-        slug("sweep", axis, kind, where), "sweep", title, "Line: mean over seeds; dots: single seeds.", figure
-    )
+    seeds = "bars: from the lowest to the highest" if many else "dots: single seeds"
+    return Drawing(slug("sweep", axis, kind, where), "sweep", title, f"Line: mean over seeds; {seeds}.", figure)
 
 
 _STRENGTHS = {"data.test_corruption": "severity", "data.test_noise": "strength", "model.test_attack": "radius"}

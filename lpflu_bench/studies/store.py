@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import replaced_atomically, write_text_atomically
 from lpflu_bench.outcomes import outcomes_path
@@ -77,41 +79,36 @@ class Store:
         return record
 
     def records(self) -> dict[str, Record]:
-        """Return every record of the store that can be used, by its cell, each without what is long."""
-        try:
-            names = sorted(entry.name for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name))
-        except FileNotFoundError:
-            return {}
-        found = {cell: self.record(cell, brief=True) for cell in (name.removesuffix(".json") for name in names)}
-        return {cell: record for cell, record in found.items() if record is not None}
+        """Return every record of the store that can be used, by its cell, each without what is long.
 
-    def summaries(self) -> dict[str, Record]:
-        """Return every record without what is long: of ``trained`` the curve's last point alone.
-
-        Kept beside the runs and read again for records that have changed: thousands of whole records take seconds.
+        What was read is kept in one file beside the runs, and a record is read again when its file has changed: ten
+        thousand whole records take seconds.
         """
-        index = self.runs / f"records-{SCHEMA}.json"
+        index = self.runs / f"brief-records-{SCHEMA}.json"
         try:
-            known: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+            known: dict[str, Any] = orjson.loads(index.read_bytes())
         except (OSError, ValueError):
             known = {}
-        found: dict[str, Any] = {}
+        kept: dict[str, Any] = {}
+        found: dict[str, Record] = {}
         try:
             entries = [entry for entry in os.scandir(self._records) if RECORD_NAME.fullmatch(entry.name)]
         except FileNotFoundError:
             entries = []
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
             stat, cell = entry.stat(), entry.name.removesuffix(".json")
             stamp = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
             if cell in known and known[cell][0] == stamp:
-                found[cell] = known[cell]
-                continue
-            if (record := self.record(cell, brief=True)) is not None:
-                found[cell] = [stamp, {**record, "trained": {"curve": record["trained"]["curve"]}}]
-        if found != known:
-            with contextlib.suppress(OSError):  # a read-only or full disk can still be looked at
-                write_text_atomically(index, json.dumps(found))
-        return {cell: summary for cell, (_, summary) in sorted(found.items())}
+                kept[cell] = known[cell]
+                found[cell] = known[cell][1]
+            elif (record := self.record(cell, brief=True)) is not None:
+                found[cell] = record
+                if orjson.loads(orjson.dumps(record)) == record:  # not with NaN, which orjson writes as null
+                    kept[cell] = [stamp, record]
+        if kept != known:
+            with contextlib.suppress(OSError), replaced_atomically(index) as temporary:  # a full disk can be looked at
+                temporary.write_bytes(orjson.dumps(kept))
+        return found
 
     def write(self, cell: str, record: Record, outcomes: bytes | None = None) -> None:
         """Keep a cell's record, in one step, and the outcomes of its tests."""

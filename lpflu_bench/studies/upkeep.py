@@ -115,7 +115,7 @@ def leftovers(store: Store, cells: Iterable[Cell], *, checkpoints: bool) -> list
         checkpoints: count the checkpoints of finished cells too.
     """
     known, running = {cell.hash for cell in cells}, store.locks.running()
-    status = {cell: record["status"] for cell, record in store.summaries().items()}
+    status = {cell: record["status"] for cell, record in store.records().items()}
     found = []
     for cell in sorted(store.started() - running.keys()):
         folder = store.run_dir(cell)

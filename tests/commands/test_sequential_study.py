@@ -84,10 +84,10 @@ def test_a_study_that_tunes_first_needs_its_tuning_cells_too(session):
     study = session(STUDY + TUNED)
     first = {(name, seed) for name in ERRORS for seed in range(3)}
     assert needed(study) == (first, 6)
-    assert {cell.stage for cell in study.selection(study.summaries()).cells} == {TUNE}
+    assert {cell.stage for cell in study.selection(study.records()).cells} == {TUNE}
     finish(study, [cell for cell in study.cells if cell.stage == TUNE])
     assert not study.reference_finished()  # a tuning run of the reference is no result
-    chosen = [cell for cell in study.selection(study.summaries()).cells if cell.stage == FINAL]
+    chosen = [cell for cell in study.selection(study.records()).cells if cell.stage == FINAL]
     assert needed(study) == (first, 6)
     finish(study, [cell for cell in chosen if cell.seed < 3])
     assert needed(study) == ({(name, seed) for name in ("relu", "gelu") for seed in range(6)}, 6)

@@ -94,8 +94,9 @@ def test_a_full_disk_can_still_be_looked_at(tmp_path, monkeypatch):
     finished = record("relu", 0, 30.0)
     finished["trained"]["config_hash"] = CELL
     store.write(CELL, finished)
-    monkeypatch.setattr("lpflu_bench.studies.store.write_text_atomically", full)
-    assert store.summaries()[CELL]["status"] == "finished"
+    for writer in ("write_text_atomically", "replaced_atomically"):
+        monkeypatch.setattr(f"lpflu_bench.studies.store.{writer}", full)
+    assert store.records()[CELL]["status"] == "finished"
     assert store.locks.running() == {}
     with pytest.raises(UserError, match=r"attempts.json: No space left on device; make room"):
         store.start_attempt(CELL)

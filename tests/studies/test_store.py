@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from synthetic_records import record
 
@@ -31,19 +33,27 @@ def test_records_are_found_by_cell_and_other_files_left_alone(stores):
     assert store.record("f" * 16) is None
 
 
-def test_summaries_follow_the_records(stores):
+def test_what_is_kept_of_the_records_follows_them(stores):
     store = stores[0]
-    assert store.summaries() == {}
+    assert store.records() == {}
     for _ in range(2):  # read, then from what was kept
         store.write(CELL, made(status="failed", error="e"))
-        (summary,) = store.summaries().values()
-        assert (summary["status"], summary["error"]) == ("failed", "e")
-        assert [point["epoch"] for point in summary["trained"]["curve"]] == [12]
-        assert store.summaries() == stores[1].summaries()
+        (brief,) = store.records().values()
+        assert (brief["status"], brief["error"]) == ("failed", "e")
+        assert [point["epoch"] for point in brief["trained"]["curve"]] == [12]
+        assert store.records() == stores[1].records()
     store.write(CELL, made())
-    assert store.summaries()[CELL]["status"] == "finished"
+    assert store.records()[CELL]["status"] == "finished"
     store.record_path(CELL).unlink()
-    assert store.summaries() == {}
+    assert store.records() == {}
+
+
+def test_what_is_not_a_number_is_not_lost_in_what_is_kept(stores):
+    record = made()
+    record["trained"]["curve"][-1]["train_loss"] = math.nan
+    stores[0].write(CELL, record)
+    for _ in range(2):
+        assert math.isnan(stores[0].records()[CELL]["trained"]["curve"][-1]["train_loss"])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +79,7 @@ def test_a_bad_record_is_set_aside_by_name_and_blocks_nothing_else(stores, conte
         path.write_text(path.read_text().replace("relu", "rilu"))
     else:
         path.write_bytes(content)
-    for found in (store.records(), store.summaries()):
+    for found in (store.records(), store.records()):  # read, then with what was kept
         assert list(found) == [CELL]
         assert list(store.set_aside) == [bad]
         assert problem in store.set_aside[bad]

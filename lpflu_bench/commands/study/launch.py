@@ -67,7 +67,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
 
     study, store = session.study, session.store
     options = given_options(args)
-    records = session.summaries()
+    records = session.records()
     selection = session.selection(records)
     needed = session.needed()
     if not _todo(selection.cells, records, needed) and not selection.waiting:
@@ -108,7 +108,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
                 summary = runner.run(todo)
                 if summary.interrupted or runner.stopped or summary.left:
                     break
-                records = session.summaries()
+                records = session.records()
                 selection = session.selection(records)
                 needed = session.needed()
     finally:
@@ -127,7 +127,7 @@ def _todo(cells: "tuple[Cell, ...]", records: "dict[str, Record]", needed: set[s
 
 
 def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") -> int:
-    records = session.summaries()
+    records = session.records()
     selection = session.selection(records)
     left = len(_todo(selection.cells, records, session.needed())) + selection.waiting
     for cell, error in summary.failed.items():

@@ -70,7 +70,7 @@ def _say_power(session: Session, sd: float | None) -> None:
         return
     main = study.metrics[0]
     given = {"": (sd, main, f"sd of a difference {sd:g}")} if sd else {}
-    if not given and session.store.summaries():
+    if not given and session.store.records():
         try:
             noise = pilot_noise(session.analysis())
         except UserError:  # the reference has not run yet
@@ -94,7 +94,7 @@ def _say_time(session: Session) -> None:
     from lpflu_bench.studies.progress import Durations
     from lpflu_bench.text import duration
 
-    records = session.summaries()
+    records = session.records()
     left = [c for c in session.cells if c.hash not in records or records[c.hash]["status"] != "finished"]
     expected = Durations(records.values()).expect(left)
     if left and expected is not None:

@@ -1,8 +1,10 @@
 """Write tables, figures and the page."""
 
 import argparse
+import gc
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lpflu_bench.commands.report import add_include
@@ -15,6 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_include(parser)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the collector of cycles, which would look at the millions of values of a large study again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_uncollected()
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Write them and name the page."""
     from lpflu_bench.outcomes import Outcomes, load_outcomes

@@ -64,11 +64,11 @@ class Session:
 
         return tuple(test for test in self.plan.tests_of(cell) if wanted(test))
 
-    def summaries(self) -> "dict[str, Record]":
+    def records(self) -> "dict[str, Record]":
         """Return the records in short; a finished one without all tests of the plan counts as trained only."""
         from lpflu_bench.studies.cell import is_finished
 
-        records = self.store.summaries()
+        records = self.store.records()
         for cell in self.plan.cells:
             record = records.get(cell.hash)
             if record and record["status"] == "finished" and not is_finished(record, self.tests_of(cell)):
@@ -95,7 +95,7 @@ class Session:
         """Return whether there is anything to compare with."""
         from lpflu_bench.studies.grid import FINAL
 
-        done = {cell for cell, record in self.summaries().items() if record["status"] == "finished"}
+        done = {cell for cell, record in self.records().items() if record["status"] == "finished"}
         runs = [
             cell for cell in self.cells if cell.stage == FINAL and cell.labels["activation"] == self.study.reference
         ]

@@ -22,7 +22,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     from lpflu_bench.text import duration, setting_text
 
     store, study = session.store, session.study
-    records = session.summaries()
+    records = session.records()
     selection = session.selection(records)
     running = store.locks.running()
     started = store.started()

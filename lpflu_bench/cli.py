@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from lpflu_bench import __version__
 from lpflu_bench.errors import INTERRUPTED, UserError, one_line
-from lpflu_bench.files import NOT_WRITABLE
+from lpflu_bench.files import NOT_WRITABLE, cannot_write
 from lpflu_bench.text import nearest
 
 COMMANDS = {
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
             raise
-        return _refuse(f"{error.filename or 'writing'}: {error.strerror}")
+        return _refuse(cannot_write(error.filename or "a file", error))
     except KeyboardInterrupt as interrupt:
         what_to_do = f": {interrupt}" if str(interrupt) else ""
         print(f"lpflu-bench: interrupted{what_to_do}", file=sys.stderr)

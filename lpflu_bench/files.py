@@ -9,10 +9,17 @@ from pathlib import Path
 
 from lpflu_bench.errors import UserError
 
-FULL_OR_READ_ONLY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL_OR_READ_ONLY = _FULL | {errno.EROFS}
 """Error numbers of a disk on which nothing can be written by anybody."""
 NOT_WRITABLE = FULL_OR_READ_ONLY | {errno.EACCES, errno.EPERM}
 """Those, and of places where this user may not write."""
+
+
+def cannot_write(path: Path | str, error: OSError) -> UserError:
+    """Return the line about a file that cannot be written: which, why, and what to do."""
+    advice = "make room, then run the same command again" if error.errno in _FULL else "name another folder"
+    return UserError(f"cannot write {path}: {error.strerror}; {advice}")
 
 
 @contextmanager
@@ -58,7 +65,7 @@ def require_writable(folder: Path, option: str) -> None:
             file.write(bytes(2**16))
             file.flush()
     except OSError as error:
-        raise UserError(f"{option} {folder}: cannot be written to: {error.strerror}; name another folder") from error
+        raise cannot_write(f"{option} {folder}", error) from error
     finally:
         for place in missing:
             with suppress(OSError):

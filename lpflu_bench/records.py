@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import orjson
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.files import write_text_atomically
+from lpflu_bench.files import cannot_write, write_text_atomically
 
 SCHEMA = 2
 FILE_NAME = "record.json"
@@ -160,9 +160,7 @@ def write_record(record: Record, path: Path) -> None:
     try:
         write_text_atomically(path, f'{{\n "schema": {SCHEMA},\n "hash": "{_digest(body.encode())}",\n{body}')
     except OSError as error:
-        raise UserError(
-            f"cannot write the record {path}: {error.strerror}; earlier records are intact, make room and run again"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def read_record(path: Path, *, brief: bool = False) -> Record:

@@ -174,8 +174,8 @@ CONFIGURATIONS = [
     ("--trainer.max_time soon", r"trainer.*soon"),
     ("--trainer.max_epoch 1", r"unknown key 'trainer.max_epoch'; the nearest are trainer.max_epochs"),
     ("--conf x.yaml", r"unknown key 'conf'; the nearest are config"),
-    ("--run_dir a_file", r"--run_dir a_file: cannot be written to"),
-    ("--run_dir a_file/below", r"--run_dir a_file/below: cannot be written to"),
+    ("--run_dir a_file", r"cannot write --run_dir a_file: "),
+    ("--run_dir a_file/below", r"cannot write --run_dir a_file/below: "),
     ("--ckpt_path nowhere.ckpt", r"--ckpt_path nowhere.ckpt: no such file"),
     ("stray", r"stray"),
 ]

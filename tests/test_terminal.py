@@ -114,6 +114,14 @@ def test_the_actions_of_a_study(command, tables, tmp_path):
     assert fits(tables[0])
 
 
+def test_the_next_action_keeps_the_studys_options(command, tables, tmp_path):
+    (tmp_path / "small.yaml").write_text(STUDY)
+    options = ["--set", "trainer.max_epochs=2", "--seeds", "0", "--results", "a b", "--runs", "other"]
+    assert command("study", "status", "small.yaml", *options) == (
+        "next: lpflu-bench study run small.yaml --set trainer.max_epochs=2 --seeds 0 --results 'a b' --runs other"
+    )
+
+
 def test_a_report_of_many_scores_and_conditions(command, tables, tmp_path):
     for number, record in enumerate(grid(2, functions=["relu", "lpflu"])):
         test = record["tested"][0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.files import write_text_atomically
+from lpflu_bench.files import cannot_write, write_text_atomically
 from lpflu_bench.inference.verdicts import Word
 from lpflu_bench.judging.cost import cost_text
 from lpflu_bench.judging.findings import Outcome
@@ -115,9 +115,7 @@ class Judgement:
         try:
             write_text_atomically(self.folder / FILE, "{" + text + "\n")
         except OSError as error:
-            raise UserError(
-                f"cannot write in {self.folder}: {error.strerror}; name another --results folder"
-            ) from error
+            raise cannot_write(f"--results {self.folder}", error) from error
 
 
 def earlier(folder: Path, subject: Subject, settings: Settings) -> Judgement | None:

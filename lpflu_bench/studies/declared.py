@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.files import write_text_atomically
+from lpflu_bench.files import cannot_write, write_text_atomically
 from lpflu_bench.inference.rule import MIN_SEEDS, Rule
 from lpflu_bench.inference.sequential import default_looks
 from lpflu_bench.studies.study_file import Study
@@ -50,7 +50,7 @@ def declare(study: Study, folder: Path) -> None:
     try:
         write_text_atomically(folder / FILE, json.dumps(_declaration(study), indent=1) + "\n")
     except OSError as error:
-        raise UserError(f"cannot write in {folder}: {error.strerror}; make room, or pass --results DIR") from error
+        raise cannot_write(f"--results {folder}", error) from error
 
 
 def changes(study: Study, folder: Path) -> str:

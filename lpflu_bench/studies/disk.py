@@ -32,8 +32,8 @@ def check_disk(runs: Path, results: Path, parallel: int) -> None:
     free = shutil.disk_usage(runs).free
     if free < needed:
         raise UserError(
-            f"{runs}: {free / 2**20:.0f} MiB are free, the checkpoints of {parallel} parallel runs need about "
-            f"{needed / 2**20:.0f}; make room (`lpflu-bench study clean`), or pass --runs DIR"
+            f"--runs {runs}: {free / 2**20:.0f} MiB are free, but checkpoints need about {needed / 2**20:.0f} MiB with "
+            f"{parallel} at a time; make room (`lpflu-bench study clean`), or name another folder"
         )
 
 

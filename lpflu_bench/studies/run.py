@@ -183,8 +183,8 @@ class StudyRun:
             self._running[cell.hash] = cell
             reason = str(outcome.error).partition("; ")[0]  # without advice of its own
             raise UserError(
-                f"stopped, with the runs in progress interrupted, because of the disk: {reason}; make room and "
-                "re-run the same command to resume"
+                f"stopped, with the runs in progress interrupted, because of the disk: {reason}; free "
+                "some space or name another folder, then run the same command again to resume"
             )
         outcome = _checked(cell, outcome, self._tests_of(cell))
         if outcome.record is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.files import replaced_atomically, write_text_atomically
+from lpflu_bench.files import cannot_write, replaced_atomically, write_text_atomically
 from lpflu_bench.outcomes import outcomes_path
 from lpflu_bench.records import SCHEMA, Record, read_record, write_record
 from lpflu_bench.studies.locks import Locks
@@ -159,7 +159,7 @@ class Store:
         try:
             write_text_atomically(path, json.dumps(attempts, indent=1))
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}; make room and re-run the same command") from error
+            raise cannot_write(path, error) from error
 
     def close(self) -> None:
         """Give all locks back."""

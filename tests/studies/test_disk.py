@@ -34,15 +34,15 @@ def test_there_is_room(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--runs .*file.*: cannot be written to: Not a directory"):
+    with pytest.raises(UserError, match=r"cannot write --runs .*file.*: Not a directory"):
         check_disk(tmp_path / "file" / "s", tmp_path, 1)
-    with pytest.raises(UserError, match=r"--results .*file.*: cannot be written to"):
+    with pytest.raises(UserError, match=r"cannot write --results .*file.*: "):
         check_disk(tmp_path / "runs", tmp_path / "file" / "s", 1)
 
 
 def test_a_study_that_cannot_be_declared_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("lpflu_bench.studies.declared.write_text_atomically", full)
-    with pytest.raises(UserError, match=r"cannot write in .*: No space left on device; .*--results DIR"):
+    with pytest.raises(UserError, match=r"cannot write --results .*: No space left on device; make room"):
         declare(load_study(find_study("demo")), tmp_path)
 
 
@@ -53,7 +53,7 @@ def test_the_checkpoints_of_parallel_runs_have_to_fit(tmp_path, monkeypatch):
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(bytes(500))
     check_disk(tmp_path, tmp_path, 3)
-    with pytest.raises(UserError, match="of 4 parallel runs need about"):
+    with pytest.raises(UserError, match="with 4 at a time"):
         check_disk(tmp_path, tmp_path, 4)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lpflu_bench.commands.study import clean, launch, merge, plan, report, rerun, status, verify
-from lpflu_bench.commands.study.session import Session
+from lpflu_bench.commands.study.session import RESULTS, RUNS, Session
 
 ACTIONS: dict[str, ModuleType] = {
     "plan": plan,
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[TASK=]DIR",
         help="dataset root directory; `embedded` is the demo set",
     )
-    common.add_argument("--results", type=Path, default=Path("results"), help="folder of records and reports")
+    common.add_argument("--results", type=Path, default=RESULTS, help="folder of records and reports")
     common.set_defaults(suggest=True)
-    common.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints and logs")
+    common.add_argument("--runs", type=Path, default=RUNS, help="folder of checkpoints and logs")
     for name, module in ACTIONS.items():
         summary = str(module.__doc__).strip().rstrip(".")
         action = actions.add_parser(name, parents=[common], help=summary, description=summary)

@@ -2,8 +2,7 @@
 
 import argparse
 
-from lpflu_bench.commands.study.session import Session, say
-from lpflu_bench.terminal import next_command
+from lpflu_bench.commands.study.session import Session, say, suggest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +28,6 @@ def execute(session: Session, args: argparse.Namespace) -> int:
                 say(f"  {leftover.path}")
     total = sum(leftover.size for leftover in gone) / 2**20
     say(f"{len(gone)} leftovers{' deleted' if args.delete else ''}, {total:.1f} MiB")
-    again = ("clean", args.study, *(["--checkpoints"] if args.checkpoints else []), "--delete")
-    say(next_command("study", *(again if gone and not args.delete else ("status", args.study))))
+    again = ("clean", *(["--checkpoints"] if args.checkpoints else []), "--delete")
+    suggest(args, *(again if gone and not args.delete else ("status",)))
     return 0

@@ -72,7 +72,7 @@ def run_cells(session: Session, args: argparse.Namespace, chosen: set[str] | Non
     needed = session.needed()
     if not _todo(selection.cells, records, needed) and not selection.waiting:
         say(f"{study.name}: all {len(selection.cells)} cells are finished" if needed is None else _decided(session))
-        suggest(args, "study", "report", args.study)
+        suggest(args, "report")
         return 0
     check_disk(store.runs, store.results, 1)
     if session.loggers:
@@ -141,11 +141,11 @@ def _conclude(session: Session, args: argparse.Namespace, summary: "Summary") ->
         say(_decided(session))
     if summary.interrupted:
         say("interrupted: re-run the same command to resume; runs in progress resume from their last checkpoint")
-        suggest(args, "study", "status", args.study)
+        suggest(args, "status")
         return INTERRUPTED
     if left:
         say("re-run the same command to resume")
-    suggest(args, "study", "status" if left else "report", args.study)
+    suggest(args, "status" if left else "report")
     return 1 if summary.failed else 0
 
 

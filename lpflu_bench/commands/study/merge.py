@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lpflu_bench.commands.study.session import Session, say
-from lpflu_bench.terminal import next_command
+from lpflu_bench.commands.study.session import Session, say, suggest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +25,5 @@ def execute(session: Session, args: argparse.Namespace) -> int:
             say(f"{folder}: {len(merged.taken)} records taken, {merged.same} were here")
     if failed:
         say("of two records ours stays; a new run decides")
-    say(next_command("study", *(("rerun", args.study, "CELL") if failed else ("status", args.study))))
+    suggest(args, *(("rerun", "CELL") if failed else ("status",)))
     return int(failed)

@@ -2,9 +2,8 @@
 
 import argparse
 
-from lpflu_bench.commands.study.session import Session, say
+from lpflu_bench.commands.study.session import Session, say, suggest
 from lpflu_bench.errors import UserError
-from lpflu_bench.terminal import next_command
 
 
 def _sd(text: str) -> float:
@@ -52,7 +51,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     )
     _say_power(session, args.sd)
     _say_time(session)
-    say(next_command("study", "run", args.study))
+    suggest(args, "run")
     return 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from lpflu_bench.commands.report import add_include
 from lpflu_bench.commands.study.session import Session, say, suggest
 from lpflu_bench.errors import UserError
+from lpflu_bench.terminal import next_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +70,12 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes, curve)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     if any(len(chosen) < len(spec.planned) for spec, chosen, _ in parts):
-        suggest(args, "study", "run", args.study)
+        suggest(args, "run")
     elif (store.runs / "cells").is_dir() and not any(record.get("deployed") for record in records.values()):
-        suggest(args, "deploy", store.runs / "cells")
+        if args.suggest:
+            say(next_command("deploy", store.runs / "cells"))
     else:
-        suggest(args, "study", "verify", args.study)
+        suggest(args, "verify")
     return 0
 
 

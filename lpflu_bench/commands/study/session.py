@@ -1,6 +1,8 @@
 """A study as the command line gives it, its plan and its store."""
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpflu_bench.terminal import next_command
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from lpflu_bench.studies.grid import Cell, Plan
     from lpflu_bench.studies.study_file import Study
     from lpflu_bench.studies.tuning import Selection
+
+RESULTS, RUNS = Path("results"), Path("runs")
+"""The folders of records and reports, and of checkpoints and logs, unless the command line names others."""
 
 
 class Session:
@@ -132,7 +137,24 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def suggest(args: argparse.Namespace, *words: object) -> None:
-    """End an action's output with the next command, unless the action is one step of another command."""
+def suggest(args: argparse.Namespace, action: str, *words: str) -> None:
+    """End an action's output with the next one of the same study, under the same options.
+
+    Nothing is said if the action is one step of another command.
+    """
     if args.suggest:
-        say(next_command(*words))
+        say(next_command("study", action, args.study, *words, *_options(args)))
+
+
+def _options(args: argparse.Namespace) -> Iterator[str]:
+    """Yield what the command line said about the study and its folders."""
+    for option, values in (("--set", args.set), ("--only", args.only), ("--data.root", args.data_root)):
+        for value in values:
+            yield from (option, value)
+    for option, value, default in (
+        ("--seeds", args.seeds, None),
+        ("--results", args.results, RESULTS),
+        ("--runs", args.runs, RUNS),
+    ):
+        if value != default:
+            yield from (option, str(value))

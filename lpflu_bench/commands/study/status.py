@@ -4,8 +4,8 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lpflu_bench.commands.study.session import Session, say
-from lpflu_bench.terminal import next_command, text_table
+from lpflu_bench.commands.study.session import Session, say, suggest
+from lpflu_bench.terminal import text_table
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
@@ -62,7 +62,7 @@ def execute(session: Session, args: argparse.Namespace) -> int:
         say(
             f"{len(orphaned_records)} records in {store.results} belong to no cell of this plan (other settings or seeds)"
         )
-    say(next_command("study", "run" if left or selection.waiting else "report", args.study))
+    suggest(args, "run" if left or selection.waiting else "report")
     return 0
 
 

@@ -2,8 +2,7 @@
 
 import argparse
 
-from lpflu_bench.commands.study.session import Session, say
-from lpflu_bench.terminal import next_command
+from lpflu_bench.commands.study.session import Session, say, suggest
 
 
 def execute(session: Session, args: argparse.Namespace) -> int:
@@ -17,5 +16,5 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     say(
         f"{records} records of {len(session.plan.cells)} cells: {len(found) or 'no'} problem{'' if len(found) == 1 else 's'}"
     )
-    say(next_command("study", *(("rerun", args.study, "CELL") if found else ("report", args.study))))
+    suggest(args, *(("rerun", "CELL") if found else ("report",)))
     return int(bool(found))

@@ -1,10 +1,12 @@
 """How far the swap reaches: every network of the list is swapped, proved, and trained for one step.
 
-`uv run python benchmarks/swap_coverage.py [--out results/swap] [--only PATTERN]` prints one row per network: call
-places seen, replaced, kept and left; slopes by form; whether the original function put in at every place gives bitwise equal
-outputs, forward and backward of a tiny input with a function that keeps its output (relu) and one that keeps its input (gelu);
-seconds for the swap. transformers and ultralytics take part when they are installed (`uv run --with transformers --with
-ultralytics python ...`); no weights are downloaded.
+    uv run --with transformers --with ultralytics python benchmarks/swap_coverage.py [--only PATTERN] [--out results/swap]
+
+coverage.csv has a row for each network: call places seen, replaced, kept and left; slopes by form; whether the original
+function put in at every place gives bitwise equal outputs; forward and backward of a tiny input with a function that keeps its
+output (relu) and one that keeps its input (gelu); seconds for the swap. Rows of other networks that the file holds already
+stay. libraries.csv compares the slopes of the same architecture in several libraries. No weights are downloaded;
+transformers and ultralytics are left out where they are not installed.
 """
 
 import argparse
@@ -44,25 +46,48 @@ visformer_tiny botnet26t_256 halonet26t
 """
 ENCODERS = """
 resnet34 resnext50_32x4d vgg13_bn densenet121 dpn68 se_resnet50 senet154 inceptionresnetv2 inceptionv4 xception
-efficientnet-b0 mobilenet_v2 mit_b0 mobileone_s0 timm-skresnet18 timm-efficientnet-b0 tu-convnext_tiny tu-regnety_008
-tu-mobilenetv3_large_100 tu-tf_efficientnetv2_b0
+efficientnet-b0 mobilenet_v2 mit_b0 mit_b1 mit_b2 mit_b3 mit_b4 mit_b5 mobileone_s0
+timm-skresnet18 timm-efficientnet-b0 tu-convnext_tiny tu-regnety_008 tu-mobilenetv3_large_100 tu-tf_efficientnetv2_b0
 """
 DETECTORS = """
 fasterrcnn_resnet50_fpn fasterrcnn_mobilenet_v3_large_320_fpn retinanet_resnet50_fpn fcos_resnet50_fpn ssd300_vgg16
 ssdlite320_mobilenet_v3_large
 """
-SAME = {  # torchvision's name -> timm's: the same architecture
-    "resnet50": "resnet50",
-    "regnet_y_800mf": "regnety_008",
-    "vit_b_16": "vit_base_patch16_224",
-    "swin_t": "swin_tiny_patch4_window7_224",
-    "densenet121": "densenet121",
-    "convnext_tiny": "convnext_tiny",
-    "mobilenet_v3_large": "tf_mobilenetv3_large_100",
-    "efficientnet_b0": "efficientnet_b0",
-}
+LIBRARIES = ("torchvision", "timm", "smp encoder", "transformers")
+SAME = """
+resnet50            resnet50           resnet50                   resnet50                 resnet50
+regnet_y_800mf      regnet_y_800mf     regnety_008                tu-regnety_008           regnet_y_800mf
+vit_b_16            vit_b_16           vit_base_patch16_224       -                        vit_b_16
+swin_t              swin_t             swin_tiny_patch4_window7_224 -                      swin_t
+densenet121         densenet121        densenet121                densenet121              -
+convnext_tiny       convnext_tiny      convnext_tiny              tu-convnext_tiny         convnext_tiny
+mobilenet_v3_large  mobilenet_v3_large tf_mobilenetv3_large_100   tu-tf_mobilenetv3_large_100 -
+efficientnet_b0     efficientnet_b0    efficientnet_b0            efficientnet-b0          efficientnet_b0
+mit_b0              -                  -                          mit_b0                   mit_b0
+"""  # an architecture and its name in each of LIBRARIES
 _ONE_OUTPUT = {"aux_logits": False, "init_weights": False}
 _LARGE = 6e6  # parameters: above, a network is swapped on the meta device alone
+
+
+def _same(library: str) -> dict[str, str]:
+    """Return the architectures of the comparison that ``library`` has, and their names there."""
+    columns = [line.split() for line in SAME.strip().splitlines()]
+    named = {name: names[LIBRARIES.index(library)] for name, *names in columns}
+    return {architecture: name for architecture, name in named.items() if name != "-"}
+
+
+def compare(table: pd.DataFrame) -> pd.DataFrame:
+    """Return slopes as "EMA + fixed" for each architecture and library, and whether all libraries have as many EMA slopes."""
+    rows = table.set_index(["library", "network"])
+    lines: dict[str, dict[str, object]] = {}
+    for library in LIBRARIES:
+        for architecture, name in _same(library).items():
+            if (library, name) in rows.index:
+                ema, fixed = (int(rows.loc[(library, name), form]) for form in ("ema", "fixed"))
+                lines.setdefault(architecture, {})[library] = f"{ema} + {fixed}"
+    compared = pd.DataFrame.from_dict(lines, orient="index", columns=LIBRARIES).rename_axis("architecture")
+    compared["equal"] = [len({cell.split()[0] for cell in line.dropna()}) == 1 for _, line in compared.iterrows()]
+    return compared.fillna("").reset_index()
 
 
 def cases() -> Iterator[Case]:
@@ -70,7 +95,7 @@ def cases() -> Iterator[Case]:
     for name in torchvision.models.list_models(module=torchvision.models):
         extra = _ONE_OUTPUT if name in ("googlenet", "inception_v3") else {}
         yield "torchvision", name, lambda n=name, e=extra: torchvision.models.get_model(n, weights=None, **e)
-    for name in dict.fromkeys([*TIMM.split(), *SAME.values()]):
+    for name in dict.fromkeys([*TIMM.split(), *_same("timm").values()]):
         yield "timm", name, lambda n=name: timm.create_model(n)
     for name in DETECTORS.split():
         yield (
@@ -80,6 +105,8 @@ def cases() -> Iterator[Case]:
         )
     for name in ENCODERS.split():
         yield "smp unet", name, lambda n=name: smp.Unet(n, encoder_weights=None, classes=3)
+    for name in _same("smp encoder").values():
+        yield "smp encoder", name, lambda n=name: smp.encoders.get_encoder(n, weights=None)
     for name in sorted(smp.MODEL_ARCHITECTURES_MAPPING):
         encoder = "mit_b0" if name == "segformer" else "resnet18"
         if name != "dpt":
@@ -93,11 +120,17 @@ def _hugging_face() -> Iterator[Case]:
         import transformers as hf
     except ImportError:
         return
-    yield "transformers", "ViT", lambda: hf.ViTModel(hf.ViTConfig(num_hidden_layers=2))
-    yield "transformers", "ConvNeXt", lambda: hf.ConvNextModel(hf.ConvNextConfig())
+    mobile = hf.RegNetConfig(hidden_sizes=[64, 144, 320, 784], depths=[1, 3, 8, 2], groups_width=16, layer_type="y")
+    small = hf.EfficientNetConfig(width_coefficient=1.0, depth_coefficient=1.0, image_size=224, hidden_dim=1280)
+    yield "transformers", "resnet50", lambda: hf.ResNetModel(hf.ResNetConfig())
+    yield "transformers", "regnet_y_800mf", lambda: hf.RegNetModel(mobile)
+    yield "transformers", "vit_b_16", lambda: hf.ViTModel(hf.ViTConfig())
+    yield "transformers", "swin_t", lambda: hf.SwinModel(hf.SwinConfig())
+    yield "transformers", "convnext_tiny", lambda: hf.ConvNextModel(hf.ConvNextConfig())
+    yield "transformers", "efficientnet_b0", lambda: hf.EfficientNetModel(small)
+    yield "transformers", "mit_b0", lambda: hf.SegformerModel(hf.SegformerConfig())
     yield "transformers", "SegFormer", lambda: hf.SegformerForSemanticSegmentation(hf.SegformerConfig(image_size=64))
     yield "transformers", "BERT", lambda: hf.BertModel(hf.BertConfig(num_hidden_layers=2))
-    yield "transformers", "ResNet", lambda: hf.ResNetModel(hf.ResNetConfig())
 
 
 def _ultralytics() -> Iterator[Case]:
@@ -194,22 +227,27 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="shell pattern of `library/network`")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = []
-    for library, name, build in cases():
-        if not fnmatch.fnmatch(f"{library}/{name}", args.only):
-            continue
-        try:
-            rows.append(measure(library, name, build))
-        except Exception as error:  # the table shows which, and goes on
-            rows.append({"library": library, "network": name, "error": f"{type(error).__name__}: {str(error)[:200]}"})
-        print(len(rows), rows[-1], file=sys.stderr, flush=True)
-    table = pd.DataFrame(rows)
     args.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out / "coverage.csv", index=False)
-    print(
-        table.groupby("library", sort=False)[["places", "replaced", "left", "kept", "ema", "fixed"]].sum().to_string()
-    )
-    print(f"{len(table)} networks, {int((table['left'] > 0).sum())} with places left")
+    file = args.out / "coverage.csv"
+    chosen = [case for case in cases() if fnmatch.fnmatch("/".join(case[:2]), args.only)]
+    for number, (library, name, build) in enumerate(chosen, 1):
+        try:
+            row = measure(library, name, build)
+        except Exception as error:  # the table shows which, and goes on
+            row = {"library": library, "network": name, "error": f"{type(error).__name__}: {str(error)[:200]}"}
+        print(number, len(chosen), row, file=sys.stderr, flush=True)
+        table = pd.DataFrame([row])
+        if file.exists():
+            table = pd.concat([pd.read_csv(file), table]).drop_duplicates(["library", "network"], keep="last")
+        table.to_csv(file, index=False)
+    table = pd.read_csv(file)
+    counts = ["places", "replaced", "left", "kept", "ema", "fixed"]
+    print(table.groupby("library", sort=False)[counts].sum().astype(int).to_string())
+    proved, left = table["bitwise_equal"].dropna(), int((table["left"] > 0).sum())
+    print(f"{len(table)} networks, {left} with places left; bitwise equal: {int(proved.sum())} of {len(proved)} tried")
+    compared = compare(table)
+    compared.to_csv(args.out / "libraries.csv", index=False)
+    print(compared.to_string(index=False))
 
 
 if __name__ == "__main__":

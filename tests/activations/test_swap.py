@@ -327,6 +327,27 @@ def test_a_trace_leaves_no_caches_behind():
     assert all(module.training for module in network.modules())
 
 
+class HookInstalling(nn.Sequential):
+    """As Hugging Face's models do, it installs hooks that collect outputs when it is first run."""
+
+    def forward(self, x):
+        if not hasattr(self, "_installed"):
+            self[0].register_forward_hook(lambda module, args, output: self.collected.append(output))
+            self._installed = True
+        self.collected = []
+        y = super().forward(x)
+        assert len(self.collected) == 1, "hooks installed twice"
+        return y
+
+
+def test_a_trace_leaves_no_hooks_behind():
+    network = HookInstalling(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    replace_activations(network, "lpflu")
+    assert not network[0]._forward_hooks
+    network(torch.ones(2, 3))
+    assert len(network[0]._forward_hooks) == 1
+
+
 def test_a_recurrent_layers_gates_are_its_own():
     network = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.LSTM(6, 6))
     assert replace_activations(network, "lpflu", inputs=torch.zeros(2, 3, 6), strict=False).left == []

@@ -59,13 +59,18 @@ def run_network(
         return functional_call(network, state, inputs.args, inputs.kwargs)
 
 
+_HOOKS = ("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs")
+
+
 @contextmanager
 def _untouched(network: nn.Module, training: bool) -> Iterator[None]:
-    """Set the mode for a while, and put back all that modules keep of a run (modes, caches of attention biases).
+    """Set the mode for a while, and put back all that modules keep of a run: modes, caches, hooks that they install.
 
     Modules with children get the mode; layers are in evaluation (no dropout, any batch will do) in either.
     """
-    before = [(module, {key: _shallow(value) for key, value in vars(module).items()}) for module in network.modules()]
+    before = [
+        (module, {key: _shallow(key, value) for key, value in vars(module).items()}) for module in network.modules()
+    ]
     for module, _ in before:
         module.training = training and bool(module._modules)
     try:
@@ -75,9 +80,12 @@ def _untouched(network: nn.Module, training: bool) -> Iterator[None]:
             for key in set(vars(module)) - set(attributes):
                 del vars(module)[key]
             for key, value in attributes.items():
-                if not key.startswith("_"):  # torch's own registries are put back by functional_call
+                if key in _HOOKS:  # a hook's handle refers to the dictionary itself
+                    vars(module)[key].clear()
+                    vars(module)[key].update(value)
+                elif not key.startswith("_"):  # torch's other registries are put back by functional_call
                     vars(module)[key] = value
 
 
-def _shallow(value: Any) -> Any:
-    return copy.copy(value) if type(value) in (dict, list, set) else value
+def _shallow(key: str, value: Any) -> Any:
+    return copy.copy(value) if key in _HOOKS or type(value) in (dict, list, set) else value

@@ -128,10 +128,19 @@ class BenchModule(LightningModule, ABC):
             class_names: of the data, for scores by class; those are not declared while it is empty.
         """
 
-    @property
+    @classmethod
     @abstractmethod
+    def name_network(cls, init_args: Mapping[str, Any]) -> str:
+        """Return the name, in records and tables, of the network that a module with these arguments builds.
+
+        Args:
+            init_args: of the constructor, with its defaults.
+        """
+
+    @property
     def network_name(self) -> str:
         """The network's name in records and tables."""
+        return self.name_network(self.hparams)
 
     @abstractmethod
     def build_network(self) -> nn.Module:

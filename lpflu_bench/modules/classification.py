@@ -74,10 +74,10 @@ class ClassificationModule(BenchModule):
             Score("ece", "lower", "expected calibration error"),
         )
 
-    @property
-    def network_name(self) -> str:
-        """The classifier's name."""
-        return classifier_name(self._build[0])
+    @classmethod
+    def name_network(cls, init_args: Mapping[str, Any]) -> str:
+        """Return the classifier's name."""
+        return classifier_name(init_args["network"])
 
     def build_network(self) -> nn.Module:
         """Return the classifier."""

@@ -80,10 +80,10 @@ class DetectionModule(BenchModule):
             *(by_class if init_args.get("per_class") else ()),
         )
 
-    @property
-    def network_name(self) -> str:
-        """The detector's name."""
-        return self._build[1]
+    @classmethod
+    def name_network(cls, init_args: Mapping[str, Any]) -> str:
+        """Return the detector's name."""
+        return str(init_args["network"])
 
     def build_network(self) -> nn.Module:
         """Return the detector, with default boxes and box arithmetic in float32 under any precision."""

@@ -109,10 +109,10 @@ class SegmentationModule(BenchModule):
             *(by_class if init_args.get("per_class") else ()),
         )
 
-    @property
-    def network_name(self) -> str:
-        """The architecture's and the encoder's name."""
-        return segmenter_name(*self._build[1:])
+    @classmethod
+    def name_network(cls, init_args: Mapping[str, Any]) -> str:
+        """Return the architecture's and the encoder's name."""
+        return segmenter_name(init_args["architecture"], init_args["encoder_name"], init_args["batch_norm"])
 
     def build_network(self) -> nn.Module:
         """Return the segmentation network."""

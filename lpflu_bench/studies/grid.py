@@ -40,6 +40,9 @@ class Resolve(Protocol):
     def scores(self, config: Mapping[str, Any]) -> tuple[Score, ...]:
         """Return the scores that its module reports."""
 
+    def network_name(self, config: Mapping[str, Any]) -> str:
+        """Return its network's name in records and tables."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -213,10 +216,6 @@ class _Combiner:
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-def _network(flat: Flat, base: str) -> str:
-    return str(flat.get(("model", "init_args", "network")) or Path(base).stem)
-
-
 @dataclass(frozen=True)
 class _Combination:
     """One combination of axis values."""
@@ -246,7 +245,9 @@ def _expand(study: Study, resolver: Resolve) -> Iterator[_Combination]:
             labels = {
                 "study": study.name,
                 "task": str(flat[("task",)]),
-                "network": _network(flat, base),
+                "network": resolver.network_name(
+                    nest({key: value for key, value in flat.items() if key[0] == "model"})
+                ),
                 "activation": chosen["activation"].label,
                 **{axis.name: chosen[axis.name].label for axis in swept},
             }

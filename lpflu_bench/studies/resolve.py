@@ -85,6 +85,11 @@ class Resolver:
         )
         return declared
 
+    def network_name(self, config: Mapping[str, Any]) -> str:
+        """Return the name of a resolved configuration's network in records and tables."""
+        name: str = _class(config["model"]).name_network(config["model"]["init_args"])
+        return name
+
     def _once(self, key: str, spec: Any, build: Any) -> None:
         name = key + json.dumps(spec, sort_keys=True, default=str)
         if spec is None or name in self._checked:

@@ -60,6 +60,9 @@ class FakeResolver:
     def scores(self, config):
         return (Score("top1_error", "lower", "top-1 error", main=True),)
 
+    def network_name(self, config):
+        return config["model"]["init_args"]["network"]
+
     def check(self, config):
         if config["model"]["init_args"]["activation"] == self.bad:
             raise UserError(f"no activation {self.bad}")

@@ -6,11 +6,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpflu_bench.commands.report import add_include
 from lpflu_bench.commands.study.session import Session, say, suggest
 from lpflu_bench.errors import UserError
 from lpflu_bench.terminal import next_command
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lpflu_bench.outcomes import Outcomes
+    from lpflu_bench.records import Record, Weights
+    from lpflu_bench.reports.images import Load
+    from lpflu_bench.reports.spec import ReportSpec
+    from lpflu_bench.studies.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +41,9 @@ def _uncollected() -> Iterator[None]:
 @_uncollected()
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Write them and name the page."""
-    from lpflu_bench.outcomes import Outcomes, load_outcomes
-    from lpflu_bench.records import Record, Weights
+    from rich.console import Console
+    from rich.progress import Progress
+
     from lpflu_bench.reports.report import write_report
     from lpflu_bench.reports.report_input import report_parts
     from lpflu_bench.studies.declared import changes
@@ -54,20 +65,17 @@ def execute(session: Session, args: argparse.Namespace) -> int:
             "sources): nothing was written; run the study again, or check out the version that made them"
         )
 
-    def outcomes(record: Record, weights: Weights) -> Outcomes | None:
-        """Return what the record's test of these weights said of each image; None if it was not kept."""
-        test = next((test for test in record["tested"] if test["weights"] == weights), None)
-        if test is None or test["outcomes"] is None:
-            return None
-        return load_outcomes(store.record_path(record["trained"]["config_hash"]), test)
-
-    def curve(record: Record) -> Sequence[Mapping[str, float]]:
+    def curve(record: "Record") -> Sequence[Mapping[str, float]]:
         """Return a run's whole training curve; the records above have its last point."""
         whole = store.record(record["trained"]["config_hash"])
         return whole["trained"]["curve"] if whole else ()
 
     for spec, chosen, place in parts:
-        write_report(spec, chosen, place, None if spec.name.endswith("-tuning") else outcomes, curve)
+        kinds = {test["outcomes"]["kind"] for record in chosen for test in record["tested"] if test["outcomes"]}
+        quick = "detection" not in kinds  # mAP of 400 resamples: a minute for ten runs of 5,000 images
+        with Progress(console=Console(stderr=True), transient=True, disable=quick) as bar:
+            outcomes = None if spec.name.endswith("-tuning") else _loader(store, spec, chosen, bar)
+            write_report(spec, chosen, place, outcomes, curve)
         say(f"{len(chosen)} of {len(spec.planned)} records; {place / 'index.html'}")
     if any(len(chosen) < len(spec.planned) for spec, chosen, _ in parts):
         suggest(args, "run")
@@ -77,6 +85,24 @@ def execute(session: Session, args: argparse.Namespace) -> int:
     else:
         suggest(args, "verify")
     return 0
+
+
+def _loader(store: "Store", spec: "ReportSpec", records: "Sequence[Record]", bar: "Progress") -> "Load":
+    """Return what loads the outcomes of a record's images, once for each of its scores, and moves a bar on."""
+    from lpflu_bench.outcomes import load_outcomes
+
+    kept = [(r, t) for r in records for t in r["tested"] if t["outcomes"]]
+    names = [score["name"] for record, _ in kept for score in record["scores"]]
+    task = bar.add_task("scores on resampled images", total=sum(name in spec.metrics for name in names))
+
+    def load(record: "Record", weights: "Weights") -> "Outcomes | None":
+        test = next((test for test in record["tested"] if test["weights"] == weights), None)
+        if test is None or test["outcomes"] is None:
+            return None
+        bar.advance(task)
+        return load_outcomes(store.record_path(record["trained"]["config_hash"]), test)
+
+    return load
 
 
 def _changes(args: argparse.Namespace) -> list[str]:

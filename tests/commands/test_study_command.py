@@ -9,7 +9,7 @@ STUDY = """
 base: tasks/demo/classification.yaml
 set:
   data.batch_size: 8
-  data.test_batch_size: 250
+  data.test_batch_size: 500
   trainer.max_epochs: 1
   trainer.limit_train_batches: 2
   trainer.limit_val_batches: 1

@@ -1,41 +1,53 @@
-"""The tutorials' files and commands work as they are printed."""
+"""The tutorials' files and commands work as they are printed. Each command is listed with its time.
+
+Run by `.ci/run` beside the tests: `pytest -m slow tests/test_docs.py`. Commands run in this process, which saves their imports;
+not so those of a tutorial with two ranks, as Lightning starts the second one by running the process's command line again.
+"""
 
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+from lpflu_bench.cli import main
+
+TUTORIALS = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)(?: title=\"(.+?)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def run(program, *arguments, alone):
+    """Return the exit status of a tutorial's command, run in a process of its own if ``alone``."""
+    if program == "python":
+        runpy.run_path(arguments[0], run_name="__main__")
+        return 0
+    assert program == "lpflu-bench"
+    if alone:
+        return subprocess.run([sys.executable, "-m", "lpflu_bench.cli", *arguments], timeout=400).returncode
+    return main(arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
-def test_a_tutorial_runs(tutorial, tmp_path):
+def test_a_tutorial_runs(tutorial, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall(tutorial.read_text(encoding="utf-8"))
     assert any(language == "console" for language, _, _ in blocks)
+    alone = any("ddp" in text for _, _, text in blocks)
     for language, title, text in blocks:
         if title:
             (tmp_path / title).write_text(text, encoding="utf-8")
         elif language == "console":
             for line in text.splitlines():
-                program, *arguments = shlex.split(line.removeprefix("uv run "))
-                assert program in ("lpflu-bench", "python"), line
-                module = ["-m", "lpflu_bench.cli"] if program == "lpflu-bench" else []
-                done = subprocess.run(
-                    [sys.executable, *module, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=600
-                )
-                assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-
-
-def test_the_numbers_of_the_readme_are_those_of_the_results():
-    readme = runpy.run_path(str(ROOT / "docs" / "readme.py"))
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme["filled"](text) == text, "run: python docs/readme.py"
-    assert readme["filled"](text.replace("78.64 ± 0.58", "70.00 ± 0.58")) == text
+                start = time.monotonic()
+                status = run(*shlex.split(line.removeprefix("uv run ")), alone=alone)
+                seconds = time.monotonic() - start
+                said = capfd.readouterr()
+                with capfd.disabled():
+                    print(f"\n{seconds:6.1f} s  {tutorial.stem}: {line}", end="")
+                assert status == 0, f"{line}\n{said.out[-2000:]}\n{said.err[-2000:]}"

@@ -12,7 +12,7 @@ log1p, tanh and erfc cost several times what exp and a polynomial do.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -50,12 +50,13 @@ def shortly(formula: Callable[..., Tensor], x: Tensor, *parameters: object) -> T
 
 
 def gated(x: Tensor, gate: Callable[[Tensor], Tensor]) -> Tensor:
-    """X times a gate of x that is 0 at minus infinity, with the limits of value and derivative at both infinities."""
+    """X times a gate of x, with the limits of value and derivative at both infinities; there the gate may vanish."""
     if _short:
         return x * gate(x)
     near = torch.where(x > FAR, FAR, finite_below(x))
     opening = gate(near)
-    return near * opening + torch.where(x > FAR, x - near, 0.0) * opening.detach()
+    beyond = torch.where(opening.abs() < 1e-12, 0.0, x - near)
+    return near * opening + beyond * opening.detach()
 
 
 def magnitude(x: Tensor) -> Tensor:
@@ -113,11 +114,45 @@ def expm1(t: Tensor) -> Tensor:
     return torch.where(near, p * series, torch.exp(t) - 1)
 
 
-def log1p_of_ratio(z: Tensor) -> Tensor:
-    """log(1 + u) for u in [0, 1], given z = u / (2 + u): 2 atanh(z) by its series, to 2e-8."""
-    w = z * z
-    series = 1 + w * (1 / 3 + w * (1 / 5 + w * (1 / 7 + w * (1 / 9 + w * (1 / 11 + w * (1 / 13))))))
-    return 2 * z * series
+def log1p(u: Tensor) -> Tensor:
+    """log(1 + u) for u in [0, 1], by a polynomial (interpolated at Chebyshev's points) to 5e-9 of the value."""
+    return u * polynomial(u, _LOG1P)
+
+
+def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """The sum of coefficients[i] x^i, by Horner's rule. A division takes as long as twenty of its terms."""
+    *lower, highest = coefficients
+    value = highest * x + lower.pop()
+    while lower:
+        value = value * x + lower.pop()
+    return value
+
+
+def erf(s: Tensor) -> Tensor:
+    """The error function for s >= 0, by a rational function to 3e-8 of the value."""
+    s = at_most(s, 4.0)
+    return s * polynomial(s * s, _ERF[0]) / polynomial(s * s, _ERF[1])
+
+
+def tanh(t: Tensor) -> Tensor:
+    """The hyperbolic tangent, by a rational function to 3e-8 of the value."""
+    t = between(t, -9.0, 9.0)
+    return t * polynomial(t * t, _TANH[0]) / polynomial(t * t, _TANH[1])
+
+
+# Least squares of the relative error, on [0, 4] and [0, 9].
+_ERF = (
+    (1.12837914, 0.193531913, 0.05309997, 0.00388277313, 0.000284551929, 1.9868662e-06),
+    (1.0, 0.504845751, 0.115344532, 0.015206105, 0.00118543086, 3.74203187e-05),
+)
+_TANH = (
+    (0.99999998, 0.133810401, 0.00349560463, 2.06093306e-05, 1.33549635e-08),
+    (1.0, 0.467143558, 0.0258770467, 0.000328566078, 7.77669074e-07),
+)
+_LOG1P = (
+    0.999999995, -0.499998926, 0.333297105, -0.249516163, 0.196632743, -0.152696671, 0.105436238, -0.0563736132,
+    0.0195425274, -0.00317605705,
+)  # fmt: skip
 
 
 def normal(z: Tensor) -> tuple[Tensor, Tensor]:

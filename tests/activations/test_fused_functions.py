@@ -19,6 +19,7 @@ AWAY_FROM_DEFAULTS = {
     "smish": (1.1, 0.9),
     "smu1": (0.1, 0.5),
     "swish": (1.1,),
+    "xgelu": (0.3,),
 }
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lpflu_bench.activations import numerics
 from lpflu_bench.activations.base import Activation
-from lpflu_bench.activations.numerics import FAR, at_least, at_most, between, gated, log1p_of_ratio
+from lpflu_bench.activations.numerics import FAR, at_least, at_most, between, gated, log1p
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -70,13 +70,12 @@ def _gish_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _gish_kernel(x: Tensor) -> Tensor:
     _, _, u = _gish_parts(x)
-    return at_least(x, -FAR) * log1p_of_ratio(u / (2 + u))
+    return at_least(x, -FAR) * log1p(u)
 
 
 def _gish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     t, e, u = _gish_parts(x)
-    inverse = 1 / ((1 + u) * (2 + u))  # one division for u / (2 + u) and e / (1 + u)
-    return (log1p_of_ratio(u * (1 + u) * inverse) + between(x, -100.0, 10.0) * (t * (e * (2 + u) * inverse)),)
+    return (log1p(u) + between(x, -100.0, 10.0) * (t * (e / (1 + u))),)
 
 
 def _gish_short(x: Tensor) -> Tensor:

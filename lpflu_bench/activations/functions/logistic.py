@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lpflu_bench.activations.base import Activation, Options
 from lpflu_bench.activations.formula import Parameter
-from lpflu_bench.activations.numerics import FAR, at_least, between, gated, log1p_of_ratio, near_square
+from lpflu_bench.activations.numerics import FAR, at_least, between, gated, log1p, near_square
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -96,16 +96,15 @@ class Swish(Activation):
 
 def _logish_gate(z: Tensor) -> tuple[Tensor, Tensor]:
     """log(1 + sigmoid(z)) and its derivative."""
-    e = torch.exp(-at_least(z, -28.0))  # e^3 is finite; the gate is below 1e-12 from there on
-    inverse = torch.where(z < -28.0, 0.0, 1 / ((1 + e) * (2 + e) * (3 + 2 * e)))
-    return log1p_of_ratio((1 + e) * (2 + e) * inverse), e * (3 + 2 * e) * inverse
+    e = torch.exp(-at_least(z, -28.0))  # e^2 is finite; the gate is below 1e-12 from there on
+    inverse = torch.where(z < -28.0, 0.0, 1 / ((1 + e) * (2 + e)))
+    return log1p((2 + e) * inverse), e * inverse
 
 
 def _logish_kernel(x: Tensor, alpha: Parameter, beta: Parameter) -> Tensor:
     z = beta * x
     e = torch.exp(-at_least(z, -28.0))
-    gate = log1p_of_ratio(torch.where(z < -28.0, 0.0, 1 / (3 + 2 * e)))
-    return alpha * at_least(x, -FAR) * gate
+    return alpha * at_least(x, -FAR) * log1p(torch.where(z < -28.0, 0.0, 1 / (1 + e)))
 
 
 def _logish_derivatives(x: Tensor, alpha: Parameter, beta: Parameter) -> tuple[Tensor, ...]:

@@ -14,8 +14,12 @@ from lpflu_bench.activations.numerics import (
     at_least,
     at_most,
     between,
+    erf,
     gated,
+    log1p,
+    normal,
     softplus,
+    tanh,
     upper_tail,
 )
 from lpflu_bench.activations.pointwise import pointwise
@@ -98,13 +102,24 @@ class TeLU(Activation):
     function = telu
 
 
+def _serf_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
+    """ln(1 + exp(x)), and exp(-|x|)."""
+    u = torch.exp(-x.abs())
+    return torch.where(x > 0, x, 0.0) + log1p(u), u
+
+
+def _serf_kernel(x: Tensor) -> Tensor:
+    return at_least(x, -FAR) * erf(_serf_softplus(between(x, -100.0, 30.0))[0])
+
+
 def _serf_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     near = between(x, -100.0, 30.0)
-    s = softplus(near)
-    return (torch.erf(s) + near * (2 / math.sqrt(math.pi)) * torch.exp(-s * s) * torch.sigmoid(near),)
+    s, u = _serf_softplus(near)
+    above, bell = normal(s)
+    return (2 * above - 1 + near * (2 / math.sqrt(math.pi)) * bell * (torch.where(near < 0, u, 1.0) / (1 + u)),)
 
 
-@pointwise(derivatives=_serf_derivatives)
+@pointwise(kernel=_serf_kernel, derivatives=_serf_derivatives)
 def serf(x: Tensor) -> Tensor:
     """Serf: x erf(ln(1 + exp(x))).
 
@@ -129,15 +144,23 @@ class Serf(Activation):
     function = serf
 
 
+def _phish_kernel(x: Tensor) -> Tensor:
+    near = between(x, -20.0, 20.0)
+    return at_least(x, -FAR) * tanh(near * normal(math.sqrt(0.5) * near)[0])
+
+
 def _phish_derivatives(x: Tensor) -> tuple[Tensor, ...]:
     near = between(x, -20.0, 20.0)
-    cdf = upper_tail(-near)
-    gate = torch.tanh(near * cdf)
-    slope = cdf + near * torch.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
-    return (gate + near * (1 - gate * gate) * slope,)
+    cdf, bell = normal(math.sqrt(0.5) * near)
+    gelu = near * cdf
+    m = torch.exp(-2 * gelu.abs())
+    inverse = 1 / (1 + m)
+    gate = (1 - m) * inverse
+    slope = cdf + near * bell * (1 / math.sqrt(2 * math.pi))
+    return (torch.where(gelu < 0, -gate, gate) + near * 4 * m * inverse * inverse * slope,)
 
 
-@pointwise(derivatives=_phish_derivatives)
+@pointwise(kernel=_phish_kernel, derivatives=_phish_derivatives)
 def phish(x: Tensor) -> Tensor:
     """Phish: x tanh(GELU(x)).
 
@@ -183,7 +206,7 @@ def xatlu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
     >>> xatlu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2500,  0.0000,  0.7500])
     """
-    return (1 + 2 * alpha) * gated(x, _arctan_gate) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+    return gated(x, lambda near: (1 + 2 * alpha) * _arctan_gate(near) - alpha)
 
 
 class XATLU(_ExpandedGate):
@@ -206,14 +229,26 @@ class XATLU(_ExpandedGate):
     function = xatlu
 
 
-@pointwise()
+def _xgelu_kernel(x: Tensor, alpha: Tensor) -> Tensor:
+    gate = normal(math.sqrt(0.5) * x)[0]
+    return at_least(x, -FAR) * ((1 + 2 * alpha) * gate - alpha)
+
+
+def _xgelu_derivatives(x: Tensor, alpha: Tensor) -> tuple[Tensor, ...]:
+    near = between(x, -FAR, FAR)
+    gate, bell = normal(math.sqrt(0.5) * x)
+    slope = gate + near * bell * (1 / math.sqrt(2 * math.pi))
+    return (1 + 2 * alpha) * slope - alpha, near * (2 * gate - 1)
+
+
+@pointwise(kernel=_xgelu_kernel, derivatives=_xgelu_derivatives)
 def xgelu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
     """xGELU: x ((1 + 2 alpha) Phi(x) - alpha).
 
     >>> xgelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.1587,  0.0000,  0.8413])
     """
-    return (1 + 2 * alpha) * gated(x, lambda near: upper_tail(-near)) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+    return gated(x, lambda near: (1 + 2 * alpha) * upper_tail(-near) - alpha)
 
 
 class XGELU(_ExpandedGate):
@@ -241,7 +276,7 @@ def xsilu(x: Tensor, alpha: Parameter = 0.0) -> Tensor:
     >>> xsilu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2689,  0.0000,  0.7311])
     """
-    return (1 + 2 * alpha) * gated(x, torch.sigmoid) - alpha * between(x, -FAR, FAR)  # alpha may be 0
+    return gated(x, lambda near: (1 + 2 * alpha) * torch.sigmoid(near) - alpha)
 
 
 class XSiLU(_ExpandedGate):

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from lpflu_bench.data.synthetic_shapes import draw_shapes
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.inference.sequential import default_looks
-from lpflu_bench.judging import ladder as ladder_module
+from lpflu_bench.judging import paired_runs
 from lpflu_bench.judging.judgement import Settings
 from lpflu_bench.judging.ladder import Ladder
+from lpflu_bench.judging.paired_runs import PairedRuns
+from lpflu_bench.judging.sealed_test import score_tests
 from lpflu_bench.records import Record, blank
 from lpflu_bench.scores import Score
 from lpflu_bench.studies import cell
@@ -121,7 +123,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cell._clean_up = lambda: None  # collecting garbage after each run takes longer than the run
-    ladder_module.ProcessExecutor = lambda folder, *_: LocalExecutor(folder)  # type: ignore[assignment,misc]
+    paired_runs.ProcessExecutor = lambda folder, *_: LocalExecutor(folder)  # type: ignore[assignment,misc]
     settings = Settings()
     rule = Rule(settings.level / len(settings.tasks), {"": settings.margin}, default_looks(settings.max_seeds))
     begin = time.monotonic()
@@ -133,10 +135,10 @@ def main() -> None:
         for name in args.functions:
             with tempfile.TemporaryDirectory() as folder:
                 stores = [Store(part, Path(folder, "results"), Path(folder, "runs")) for part in ("own", "shared")]
-                runs = plan(name, ["relu"], 1000 * repetition)
-                ladder = Ladder({"shapes": runs}, name, ["relu"], rule, *stores, workers=1, runner=f"{__name__}:train")
-                ladder.climb(3600)
-                (result,) = ladder.score_tests()
+                plans = {"shapes": plan(name, ["relu"], 1000 * repetition)}
+                runs = PairedRuns(plans, name, ["relu"], rule, *stores, workers=1, runner=f"{__name__}:train")
+                Ladder(runs).climb(3600)
+                (result,) = score_tests(runs)
             words[name][result.versus[0].word] += 1
             seeds[name].append(result.versus[0].seeds)
     table = Table("function", "repetitions", "better", "worse", "equivalent", "undecided", "seeds, mean")

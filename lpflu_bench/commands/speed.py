@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     from lpflu_bench.activations.registry import create_activation
     from lpflu_bench.speed import output
+    from lpflu_bench.speed.network import MODES as NETWORK_MODES
     from lpflu_bench.speed.network import measure_network
     from lpflu_bench.speed.pointwise import MODES, PAPER_SHAPE, measure
 
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 measure_network(
                     args.network,
                     functions,
-                    modes=_known(args.modes or ["eager", "fused"], ("eager", "fused"), "--modes"),
+                    modes=_known(args.modes or ["eager", "fused"], NETWORK_MODES, "--modes"),
                     dtype=dtype,
                     batch_size=args.batch_size,
                     image_size=args.image_size,

@@ -39,18 +39,24 @@ def measure_alone(names: dict[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_in_network(names: dict[str, str]) -> list[dict[str, Any]]:
+def measure_in_network(names: dict[str, str], mode: str) -> list[dict[str, Any]]:
     """Time training steps of a small network with each function, in turns.
 
+    Args:
+        names: what each is called -> what builds it.
+        mode: ``fused``, as networks run by default, or ``compiled``.
+
     Returns:
-        For each function ``function``, ``images_per_second``, ``ratio`` (a step's time over ReLU's) and ``peak_mb``.
+        For each function ``function``, ``mode``, ``images_per_second``, ``ratio`` (a step's time over ReLU's in the same
+        mode) and ``peak_mb``.
     """
     specs = list(names.values())
-    frame = measure_network(NETWORK, specs, modes=("fused",), batch_size=BATCH_SIZE, repeats=_STEPS)
+    frame = measure_network(NETWORK, specs, modes=(mode,), batch_size=BATCH_SIZE, repeats=_STEPS)
     called = {spec: name for name, spec in names.items()}
     return [
         {
             "function": called[row["function"]],
+            "mode": mode,
             "images_per_second": float(row["images_per_second"]),
             "ratio": float(row["ratio_to_relu"]),
             "peak_mb": row["peak_bytes"] / 1e6,
@@ -63,5 +69,8 @@ def measure_in_network(names: dict[str, str]) -> list[dict[str, Any]]:
 def cost_text(name: str, alone: Sequence[dict[str, Any]], in_network: Sequence[dict[str, Any]]) -> str:
     """Return a function's cost in a few words."""
     parts = [f"{row['forward+backward']:.2f} x ReLU {row['mode']}" for row in alone if row["function"] == name]
-    parts += [f"a training step {row['ratio']:.2f} x ReLU's" for row in in_network if row["function"] == name]
+    steps = [row for row in in_network if row["function"] == name]
+    parts += [
+        f"a training step {'compiled ' * (row['mode'] == 'compiled')}{row['ratio']:.2f} x ReLU's" for row in steps
+    ]
     return ", ".join(parts)

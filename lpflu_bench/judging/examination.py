@@ -23,7 +23,7 @@ from lpflu_bench.judging.findings import FATAL_STEPS, Finding, Outcome
 
 Result = dict[str, Any]
 Step = tuple[str, Callable[[], Iterator[Result]]]
-"""A step's name and what runs it: it yields ``finding``, ``curve``, ``alone`` and ``network``, each under its name."""
+"""A step's name and what runs it: it yields what an :class:`~.isolated.Examination` is made of, each under its name."""
 
 FRAMEWORKS = ("autocast", "empty", "vmap", "fx", "torchscript", "export", "compile")
 """The checks of :mod:`lpflu_bench.activations.conformance` that a function is put to, the quick ones first."""
@@ -54,8 +54,9 @@ def steps(spec: str, functions: dict[str, str]) -> list[Step]:
         ("picture", lambda: _picture(spec)),
         check("memory", soundness.check_memory),
         *((name, functools.partial(findings, functools.partial(_framework, name, spec))) for name in FRAMEWORKS),
-        ("cost alone", lambda: _cost("alone", functions)),
-        ("cost in a network", lambda: _cost("network", functions)),
+        ("cost alone", lambda: _cost_alone(functions)),
+        ("cost in a network", lambda: _cost_in_network(functions, "fused")),
+        ("cost in a compiled network", lambda: _cost_in_network(functions, "compiled")),
     ]
     return order
 
@@ -65,10 +66,16 @@ def _load(spec: str) -> Iterator[Result]:
     return iter(())
 
 
-def _cost(which: str, functions: dict[str, str]) -> Iterator[Result]:
-    from lpflu_bench.judging import cost  # imports networks, which takes seconds
+def _cost_alone(functions: dict[str, str]) -> Iterator[Result]:
+    from lpflu_bench.judging.cost import measure_alone  # imports networks, which takes seconds
 
-    yield {which: (cost.measure_alone if which == "alone" else cost.measure_in_network)(functions)}
+    yield {"alone": measure_alone(functions)}
+
+
+def _cost_in_network(functions: dict[str, str], mode: str) -> Iterator[Result]:
+    from lpflu_bench.judging.cost import measure_in_network
+
+    yield {"network": measure_in_network(functions, mode)}
 
 
 def _picture(spec: str) -> Iterator[Result]:

@@ -14,9 +14,11 @@ from lpflu_bench.inference.rule import Rule
 from lpflu_bench.inference.sequential import default_looks
 from lpflu_bench.judging.isolated import examine
 from lpflu_bench.judging.judgement import Judgement, Settings, earlier
-from lpflu_bench.judging.ladder import TEST_SHARE, Ladder, require_room
+from lpflu_bench.judging.ladder import Ladder, require_room
 from lpflu_bench.judging.page import write_page
+from lpflu_bench.judging.paired_runs import PairedRuns
 from lpflu_bench.judging.recipes import TASKS, plan_of
+from lpflu_bench.judging.sealed_test import TEST_SHARE, score_tests
 from lpflu_bench.judging.subject import Subject, subject_of
 from lpflu_bench.seeding import derive_seed
 from lpflu_bench.studies.store import Store
@@ -121,11 +123,12 @@ def _work(judgement: Judgement, budget: float, results: Path, runs: Path, progre
         if judgement.examination.fatal is not None:
             judgement.stopped = "It was not trained."
         else:
-            ladder = _ladder(judgement, results, runs, progress)
+            paired = _paired_runs(judgement, results, runs, progress)
+            ladder = Ladder(paired)
             require_room(ladder, settings.tasks[0], left, budget)
             ladder.climb(left())
             judgement.stopped = ladder.stopped
-            judgement.tasks = ladder.score_tests()
+            judgement.tasks = score_tests(paired)
         judgement.ended = True
     finally:
         judgement.seconds = before + time.monotonic() - begin
@@ -134,7 +137,7 @@ def _work(judgement: Judgement, budget: float, results: Path, runs: Path, progre
             write_page(judgement)
 
 
-def _ladder(judgement: Judgement, results: Path, runs: Path, progress: Callable[[str], None]) -> Ladder:
+def _paired_runs(judgement: Judgement, results: Path, runs: Path, progress: Callable[[str], None]) -> PairedRuns:
     subject, settings = judgement.subject, judgement.settings
     label = subject.name if subject.name not in settings.against else f"{subject.name} (judged)"
     rule = Rule(
@@ -151,4 +154,4 @@ def _ladder(judgement: Judgement, results: Path, runs: Path, progress: Callable[
         )
         for task in settings.tasks
     }
-    return Ladder(plans, label, settings.against, rule, own, shared, progress=progress)
+    return PairedRuns(plans, label, settings.against, rule, own, shared, progress=progress)

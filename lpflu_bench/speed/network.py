@@ -16,6 +16,7 @@ from lpflu_bench.networks.classifiers import build_classifier
 from lpflu_bench.speed.memory import bytes_kept, peak_bytes
 from lpflu_bench.speed.timing import Spread, rotate
 
+MODES = ("eager", "fused", "compiled")
 _LARGE_IMAGE = 64
 
 COLUMNS = (
@@ -29,7 +30,7 @@ COLUMNS = (
 class Step:
     """A training step of one network with one function: forward, cross-entropy, backward, SGD."""
 
-    network: nn.Module
+    network: Callable[[Tensor], Tensor]
     optimizer: torch.optim.Optimizer
     images: Tensor
     targets: Tensor
@@ -71,7 +72,7 @@ def measure_network(
     Args:
         network: A torchvision classifier's name.
         functions: Registry names; ReLU is measured in any case, and first.
-        modes: "eager", "fused" or both.
+        modes: Of "eager", "fused" and "compiled" (``torch.compile`` of the network).
         dtype: "float32"; or "bfloat16" or "float16" for autocast.
         batch_size: Images a step.
         image_size: Their height and width.
@@ -99,9 +100,8 @@ def measure_network(
             built = build_classifier(network, 100, downsamplings=downsamplings)
             replace_activations(built, function)
             built.to(device).train()
-            step = Step(
-                built, torch.optim.SGD(built.parameters(), lr=1e-4), images, targets, mode, getattr(torch, dtype)
-            )
+            run = torch.compile(built, dynamic=False) if mode == "compiled" else built
+            step = Step(run, torch.optim.SGD(built.parameters(), lr=1e-4), images, targets, mode, getattr(torch, dtype))
             step()  # compiles
             steps[function, mode] = step
             memory[function, mode] = (

@@ -6,9 +6,11 @@ from stand_in_trainings import plan
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.rule import Rule
-from lpflu_bench.judging import ladder as ladder_module
+from lpflu_bench.judging import paired_runs
 from lpflu_bench.judging.ladder import Ladder, require_room
+from lpflu_bench.judging.paired_runs import PairedRuns
 from lpflu_bench.judging.rungs import TaskResult, Versus, overall, task_result_from_dict
+from lpflu_bench.judging.sealed_test import score_tests
 from lpflu_bench.studies.executors.local import LocalExecutor
 from lpflu_bench.studies.store import Store
 
@@ -20,20 +22,21 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(
         "lpflu_bench.studies.cell._clean_up", lambda: None
     )  # collecting garbage takes longer than all else
-    monkeypatch.setattr(ladder_module, "ProcessExecutor", lambda folder, workers=1, limit=None: LocalExecutor(folder))
+    monkeypatch.setattr(paired_runs, "ProcessExecutor", lambda folder, workers=1, limit=None: LocalExecutor(folder))
 
 
 def make(tmp_path, qualities, tasks=("classification",), name="bent"):
     plans = {task: plan(task, qualities) for task in tasks}
     stores = [Store(part, tmp_path / "results", tmp_path / "runs") for part in (name, "shared")]
     others = [other for other in qualities if other != name]
-    return Ladder(plans, name, others, RULE, *stores, workers=1, runner=stand_in_trainings.RUNNER)
+    return PairedRuns(plans, name, others, RULE, *stores, workers=1, runner=stand_in_trainings.RUNNER)
 
 
 def climbed(tmp_path, qualities, **settings):
-    ladder = make(tmp_path, qualities, **settings)
+    runs = make(tmp_path, qualities, **settings)
+    ladder = Ladder(runs)
     ladder.climb(1000)
-    return ladder, ladder.score_tests()
+    return ladder, score_tests(runs)
 
 
 def starts(tmp_path, store):
@@ -49,14 +52,13 @@ def test_a_better_function_is_decided_at_the_first_look_and_tested_once(tmp_path
     assert starts(tmp_path, "bent").count("test") == 5
     assert "nothing is left to decide" in ladder.stopped
     again = make(tmp_path, {"bent": 10.0, "relu": 20.0})
-    again.climb(1000)
-    assert again.score_tests() == [result]
+    Ladder(again).climb(1000)
+    assert score_tests(again) == [result]
     assert len(starts(tmp_path, "bent")) == 10, "what is done is not done again"
 
 
 def test_test_sets_are_sealed_while_it_trains(tmp_path):
-    ladder = make(tmp_path, {"bent": 10.0, "relu": 20.0})
-    ladder.climb(1000)
+    Ladder(make(tmp_path, {"bent": 10.0, "relu": 20.0})).climb(1000)
     assert "test" not in starts(tmp_path, "bent") + starts(tmp_path, "shared")
 
 
@@ -81,11 +83,11 @@ def test_seeds_are_added_only_against_what_is_undecided(tmp_path):
 
 def test_cheap_rungs_come_first_and_a_rung_that_does_not_fit_is_left_out(tmp_path, monkeypatch):
     qualities = {"bent": 10.0, "relu": 20.0}
-    monkeypatch.setattr(Ladder, "seconds_of", lambda self, task: 1.0 if task == "classification" else 1000.0)
+    monkeypatch.setattr(PairedRuns, "seconds_of", lambda self, task: 1.0 if task == "classification" else 1000.0)
     ladder, results = climbed(tmp_path, qualities, tasks=("classification", "detection"))
     assert [result.task for result in results] == ["classification"]
     assert ladder.stopped == "Stopped: the budget does not hold the next step of detection (look 1)."
-    tight = make(tmp_path / "other", qualities)
+    tight = Ladder(make(tmp_path / "other", qualities))
     with pytest.raises(UserError, match=r"--budget 5 s does not hold one step: the first look at classification takes"):
         require_room(tight, "classification", lambda: 5.0, 5.0)
 

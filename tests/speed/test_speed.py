@@ -113,7 +113,7 @@ def test_published_ratios():
         (["--device", "nowhere"], "--device nowhere"),
         (["--dtypes", "int8", "--shape", "2"], "unknown dtype 'int8'"),
         (["--network", "resnet8", "--shape", "2"], "--shape and --plot are for functions by themselves"),
-        (["--network", "resnet8", "--modes", "compiled"], "--modes: 'compiled' is none of eager, fused"),
+        (["--network", "resnet8", "--modes", "quick"], "--modes: 'quick' is none of eager, fused, compiled"),
         (["--network", "resnet9"], "unknown network 'resnet9'"),
     ],
 )

@@ -34,7 +34,7 @@ from torchvision.transforms import v2
 from lpflu_bench.data import VOC
 from lpflu_bench.modules import DetectionModule, WarmupDecayHold
 from lpflu_bench.modules.box_map import BoxMAP
-from lpflu_bench.training.lightning_cli import quiet
+from lpflu_bench.training.output import quiet
 
 SIZE, BATCH, WORKERS = 320, 32, 2
 STEP_SIZE, STEP_BATCH = 64, 8

@@ -32,7 +32,7 @@ from torchvision.transforms import v2
 from lpflu_bench.data import Cityscapes
 from lpflu_bench.data.synthetic_cityscapes import draw_scene
 from lpflu_bench.modules import SegmentationModule, WarmupDecayHold
-from lpflu_bench.training.lightning_cli import quiet
+from lpflu_bench.training.output import quiet
 
 SIZE, CROP, BATCH, WORKERS = (512, 1024), (256, 512), 16, 2
 STEP_BATCH = 8

@@ -19,7 +19,7 @@ from rates import bare_rate, suite_rate
 
 from lpflu_bench.data import Shapes
 from lpflu_bench.modules import ClassificationModule, WarmupDecayHold
-from lpflu_bench.training.lightning_cli import quiet
+from lpflu_bench.training.output import quiet
 
 BATCH = 64
 

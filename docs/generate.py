@@ -16,7 +16,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from lpflu_bench.activations.catalogue import COMPARED, ENTRIES, Entry
+from lpflu_bench.activations.catalogue import COMPARED, ENTRIES
+from lpflu_bench.activations.entry import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
 _GROUPS = {"paper": "Named in the LPFLU paper", "recent": "Recent and other functions"}

@@ -1,46 +1,6 @@
 """What there is to know about each activation function before importing torch."""
 
-import importlib
-from dataclasses import dataclass
-from typing import Any, Literal
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One activation function.
-
-    Attributes:
-        name: Registry name.
-        target: ``package.module:Class`` of its module.
-        formula: In plain text; s is the logistic sigmoid, Phi the standard normal distribution function.
-        parameters: Names and default values.
-        trained: Which parameters train and their shape; empty if none does.
-        source: Paper or documentation.
-        train_eval: What differs between training and evaluation; empty if nothing does.
-        group: "paper" if the LPFLU paper names it, "recent" if not.
-        smooth_relu: Differentiable, 0 towards minus infinity and linear towards plus infinity: an S for Leaky(S).
-    """
-
-    name: str
-    target: str
-    formula: str
-    source: str
-    parameters: str = ""
-    trained: str = ""
-    train_eval: str = ""
-    group: Literal["paper", "recent"] = "paper"
-    smooth_relu: bool = False
-
-    def load(self) -> type[Any]:
-        """Import and return the module class."""
-        return load(self.target)  # type: ignore[no-any-return]
-
-
-def load(target: str) -> Any:
-    """Import ``package.module:Class`` and return the class."""
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
+from lpflu_bench.activations.entry import Entry
 
 _HERE = "lpflu_bench.activations"
 _FUNCTIONS = f"{_HERE}.functions"
@@ -53,8 +13,8 @@ _PER_LAYER_OR_CHANNEL = "one per layer, or per channel (num_parameters)"
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("sigmoid", f"{_FUNCTIONS}.exponential:Sigmoid", "s(x) = 1/(1 + exp(-x))", "LPFLU paper, Eq. 1"),
-        Entry("tanh", f"{_FUNCTIONS}.exponential:Tanh", "tanh(x)", "LPFLU paper, Eq. 2"),
+        Entry("sigmoid", f"{_FUNCTIONS}.sigmoidal:Sigmoid", "s(x) = 1/(1 + exp(-x))", "LPFLU paper, Eq. 1"),
+        Entry("tanh", f"{_FUNCTIONS}.sigmoidal:Tanh", "tanh(x)", "LPFLU paper, Eq. 2"),
         Entry("relu", f"{_FUNCTIONS}.rectified:ReLU", "max(x, 0)", "LPFLU paper, Eq. 3"),
         Entry(
             "leaky_relu",
@@ -81,7 +41,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "ptelu",
-            f"{_FUNCTIONS}.exponential:PTELU",
+            f"{_FUNCTIONS}.trained_exponential:PTELU",
             "x >= 0: x; else alpha tanh(beta x)",
             "Duggal and Gupta 2017",
             "alpha=1, beta=1, num_parameters=1",
@@ -102,7 +62,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "pelu",
-            f"{_FUNCTIONS}.exponential:PELU",
+            f"{_FUNCTIONS}.trained_exponential:PELU",
             "x >= 0: (a/b) x; else a (exp(x/b) - 1)",
             "Trottier et al. 2017",
             "a=1, b=1",
@@ -110,7 +70,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "mpelu",
-            f"{_FUNCTIONS}.exponential:MPELU",
+            f"{_FUNCTIONS}.trained_exponential:MPELU",
             "x > 0: x; else alpha (exp(beta x) - 1)",
             "Li et al. 2018",
             "alpha=0.25, beta=1, num_parameters=1",
@@ -118,7 +78,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "felu",
-            f"{_FUNCTIONS}.exponential:FELU",
+            f"{_FUNCTIONS}.trained_exponential:FELU",
             "x > 0: x; else alpha (2^(x/ln 2) - 1)",
             "Qiumei et al. 2019",
             "alpha=1, num_parameters=1",
@@ -126,7 +86,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "eelu",
-            f"{_FUNCTIONS}.exponential:EELU",
+            f"{_FUNCTIONS}.trained_exponential:EELU",
             "x > 0: k x; else alpha (exp(beta x) - 1)",
             "Kim et al. 2020",
             "alpha=1, beta=1, epsilon=0.1, num_parameters=1",
@@ -255,7 +215,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         Entry(
             "softplus",
-            f"{_FUNCTIONS}.exponential:Softplus",
+            f"{_FUNCTIONS}.sigmoidal:Softplus",
             "ln(1 + exp(beta x))/beta",
             "Dugas et al. 2000",
             "beta=1, threshold=20",

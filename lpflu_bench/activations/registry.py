@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lpflu_bench.activations.catalogue import ENTRIES, LEAKY, load
+from lpflu_bench.activations.catalogue import ENTRIES, LEAKY
+from lpflu_bench.activations.entry import load
 from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
 from lpflu_bench.user_code import import_object, is_import_path, object_name

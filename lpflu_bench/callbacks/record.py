@@ -7,21 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import Timer
 
 from lpflu_bench import environment
 from lpflu_bench.activations.registry import activation_name
 from lpflu_bench.callbacks.clock import Clock, PeakMemory
 from lpflu_bench.callbacks.diagnostics import Diagnostics
+from lpflu_bench.callbacks.trained_code import trained_code
+from lpflu_bench.callbacks.training_end import out_of_time, untrained
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import conditions, config_hash, identity
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.outcomes import save_outcomes
 from lpflu_bench.records import (
     FILE_NAME,
-    Code,
     Record,
     ScoreFields,
     Status,
@@ -113,7 +112,7 @@ class RunRecord(Callback):
             "parameters": sum(p.numel() for p in pl_module.network.parameters()),
             "epochs": before["epochs"] if before else 0,
             "steps": before["steps"] if before else 0,
-            "incomplete": _untrained(trainer, before["epochs"] if before else 0),
+            "incomplete": untrained(trainer, before["epochs"] if before else 0),
             "batch_size": batch_size,
             "total_batch_size": batch_size and batch_size * trainer.world_size * trainer.accumulate_grad_batches,
             "devices": trainer.world_size,
@@ -129,7 +128,7 @@ class RunRecord(Callback):
             "placement": pl_module.placement.summary(),
             "config": identity(self.config),
             "config_hash": config_hash(self.config),
-            "code": _code(pl_module),
+            "code": trained_code(pl_module),
             "environment": environment.describe(pl_module.device),
             "started_at": before["started_at"] if before else _now(),
             "finished_at": before["finished_at"] if before else None,
@@ -170,7 +169,7 @@ class RunRecord(Callback):
         epoch = trainer.current_epoch + 1
         trained["curve"].append({"epoch": epoch, "step": trainer.global_step, **logged})
         trained["epochs"], trained["steps"] = epoch, trainer.global_step
-        trained["incomplete"] = _untrained(trainer, epoch)
+        trained["incomplete"] = untrained(trainer, epoch)
         trained["seconds"] = clock.seconds
         trained["images_per_second"] = clock.images_per_second(trainer.world_size)
         trained["peak_memory_mb"] = _larger(trained["peak_memory_mb"], self._memory.megabytes(device))
@@ -184,7 +183,7 @@ class RunRecord(Callback):
         assert self._trained is not None
         status: Status = "fitted"
         if self._trained["incomplete"]:
-            status = "interrupted" if _out_of_time(trainer) else "partial"
+            status = "interrupted" if out_of_time(trainer) else "partial"
         self._write(trainer, pl_module, status)
 
     # --- test --------------------------------------------------------------------------------------------------------
@@ -247,7 +246,7 @@ class RunRecord(Callback):
             "images_per_second": self._test_clock.images_per_second(trainer.world_size),
             "peak_memory_mb": self._memory.megabytes(device),
             "outcomes": None,
-            "code": _code(pl_module),
+            "code": trained_code(pl_module),
             "environment": environment.describe(device),
             "finished_at": _now(),
         }
@@ -334,38 +333,3 @@ def _same(one: Trained, other: Trained) -> bool:
 
 def _other_tests(tests: list[Tested], test: Tested) -> list[Tested]:
     return [t for t in tests if (t["weights"], t["conditions"]) != (test["weights"], test["conditions"])]
-
-
-def _untrained(trainer: Trainer, epochs: int) -> str | None:
-    """Return what is left of the configured training, if anything."""
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]
-        return "fast_dev_run"
-    if trainer.max_steps > 0:
-        done = trainer.global_step >= trainer.max_steps
-        return None if done else f"{trainer.global_step} of {trainer.max_steps} steps"
-    if trainer.max_epochs is None or trainer.max_epochs < 0 or epochs >= max(trainer.max_epochs, 1):
-        return None
-    return f"{epochs} of {trainer.max_epochs} epochs"
-
-
-def _out_of_time(trainer: Trainer) -> bool:
-    timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
-    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
-
-
-def _code(module: BenchModule) -> Code:
-    return {
-        "package": environment.IMPORTED,
-        "commit": environment.imported_commit(),
-        "activation": _activation_source(module.network.get_submodule(module.placement.placements[0].path))
-        if module.placement.placements
-        else None,
-    }
-
-
-def _activation_source(activation: torch.nn.Module) -> str | None:
-    """Return a hash of the files in which an activation function of the user's own is written."""
-    functions = [getattr(part, "function", None) or type(part) for part in activation.modules()]
-    names = {function.__module__ for function in functions}
-    own = sorted(name for name in names if name.partition(".")[0] not in ("torch", "torchvision", "lpflu_bench"))
-    return "-".join(hashes) if (hashes := [h for name in own if (h := environment.module_hash(name))]) else None

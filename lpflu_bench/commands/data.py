@@ -77,7 +77,7 @@ def data_module(configs: Sequence[str], kind: Sequence[str], options: Sequence[s
     """
     from lpflu_bench.data.base import BenchDataModule
     from lpflu_bench.paths import resource_path
-    from lpflu_bench.training.lightning_cli import BenchArgumentParser
+    from lpflu_bench.training.argument_parser import BenchArgumentParser
 
     section: dict[str, Any] = {}
     for config in configs:

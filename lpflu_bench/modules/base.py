@@ -10,15 +10,13 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.modules.attacks import Attack
+from lpflu_bench.modules.optimization import by_epoch, parameter_groups
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
 from lpflu_bench.modules.spec import Plain, Spec, plain
@@ -30,7 +28,6 @@ from lpflu_bench.scores import Score
 from lpflu_bench.seeding import derive_seed, run_seed
 
 EmaScope = Literal["residual", "all", "none"]
-_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 class BenchModule(LightningModule, ABC):
@@ -229,44 +226,17 @@ class BenchModule(LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, stepped with it."""
-        optimizer = self.optimizer(self._parameter_groups())
+        optimizer = self.optimizer(parameter_groups(self.network, [p.path for p in self.placement.placements]))
         if self.schedule is None:
             return optimizer
         if isinstance(self.schedule, EpochSchedule):
-            scheduler: Any = self._by_epoch(optimizer, self.schedule)
+            scheduler: Any = by_epoch(optimizer, self.schedule, self.trainer)
         else:
             scheduler = self.schedule(optimizer)
             if isinstance(scheduler, ReduceLROnPlateau):  # looks at a score, which there is once an epoch
                 plateau = {"scheduler": scheduler, "interval": "epoch", "monitor": scheduler.monitor}
                 return {"optimizer": optimizer, "lr_scheduler": plateau}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _by_epoch(self, optimizer: Optimizer, schedule: EpochSchedule) -> LambdaLR:
-        trainer = self.trainer
-        # So that the number of batches is known. `estimated_stepping_batches` skips this when max_steps alone is given.
-        trainer.fit_loop.setup_data()
-        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        lengths = [
-            trainer.max_epochs or -1,
-            trainer.max_steps / steps_per_epoch,
-        ]  # either may be unlimited, which is -1
-        max_epochs = min((length for length in lengths if length > 0), default=math.inf)
-        return LambdaLR(optimizer, lambda step: schedule(step / steps_per_epoch, max_epochs))
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Split off what gets no weight decay: the parameters of activations (a slope is not a weight) and of norms."""
-        exempt: set[int] = set()
-        for placement in self.placement.placements:
-            exempt.update(id(p) for p in self.network.get_submodule(placement.path).parameters())
-        for module in self.network.modules():
-            if isinstance(module, _NORMS):
-                exempt.update(id(p) for p in module.parameters(recurse=False))
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if id(p) not in exempt]},
-            {"params": [p for p in parameters if id(p) in exempt], "weight_decay": 0.0},
-        ]
-        return [group for group in groups if group["params"]]
 
     # --- steps --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.study_file import plain_key, published_path
+from lpflu_bench.studies.keys import plain_key
+from lpflu_bench.studies.study_file import published_path
 from lpflu_bench.text import setting_text
 
 SETTINGS = "settings.yaml"

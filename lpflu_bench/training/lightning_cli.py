@@ -1,13 +1,8 @@
 """``fit``, ``validate``, ``test`` and ``predict``: LightningCLI with its traps closed."""
 
-import logging
 import os
-import shutil
 import sys
-import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -35,31 +30,21 @@ from lpflu_bench.files import require_writable
 from lpflu_bench.identity import config_hash
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.records import FILE_NAME
-from lpflu_bench.terminal import next_command, text_table
+from lpflu_bench.terminal import next_command
+from lpflu_bench.training.argument_parser import BenchArgumentParser
 from lpflu_bench.training.arguments import prepare
 from lpflu_bench.training.cli_hooks import HookedCLI
 from lpflu_bench.training.cluster import own_processes
-from lpflu_bench.training.config_errors import explain
 from lpflu_bench.training.interrupts import interrupts
+from lpflu_bench.training.output import announcement, print_scores, quiet
 from lpflu_bench.training.refusals import check_monitors, check_settings, construct, in_one_line, running
+from lpflu_bench.training.run_folder import free_name, of_run_folder, remove_made
 from lpflu_bench.training.trackers import continue_runs, end_runs, keep_runs, name_run
-from lpflu_bench.training.trained_config import CHECKPOINTS, find_checkpoint, refuse_contradiction, trained_config
+from lpflu_bench.training.trained_config import CHECKPOINTS, refuse_contradiction, trained_config
 from lpflu_bench.user_code import search_current_folder
 
 # Some of Lightning's defaults are enumerations of strings (Timer's `interval`), which YAML cannot represent.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
-
-
-class BenchArgumentParser(LightningArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Raise what the person at the terminal did wrong.
-
-        Raises:
-            UserError: always; from the parser of a nested class ValueError, which jsonargparse adds to its own message.
-        """
-        raise (UserError(explain(message, self)) if self.exit_on_error else ValueError(message)) from ex
 
 
 class BenchCLI(HookedCLI):
@@ -84,7 +69,7 @@ class BenchCLI(HookedCLI):
         except UserError:
             # What the optimizer or the schedule refuses, it refuses in the first step.
             if not hasattr(self, "trainer") or self.trainer.global_step <= 1:
-                self._remove_made()
+                remove_made(self._made, self.run_dir)
             raise
 
     def _run_command(self, arguments: list[str]) -> None:
@@ -224,7 +209,7 @@ class BenchCLI(HookedCLI):
         """Build the trainer with the suite's callbacks, logger and checkpoints."""
         command = str(self.subcommand)
         settings: dict[str, Any] = {**self.built("trainer", {}), **kwargs}
-        folder = self.run_dir / _free_name(self.run_dir, command)
+        folder = self.run_dir / free_name(self.run_dir, command)
         config = self._plain_config()
         self.record = RunRecord(self.run_dir, task=config["task"], config=config)
         callbacks: list[Callback] = [StepSeed(), KernelChoice(), SlopeEMA()]
@@ -281,19 +266,6 @@ class BenchCLI(HookedCLI):
             return f"to resume, give the same command with --run_dir {self.run_dir} --ckpt_path last"
         return "before the first checkpoint; give the same command again"
 
-    def _remove_made(self) -> None:
-        """Leave nothing of a command that was refused: it can be corrected and given again."""
-        if self.run_dir in self._made:
-            shutil.rmtree(self.run_dir, ignore_errors=True)
-        for path in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
-            if path.is_file():
-                path.unlink()
-            elif path.name and self.run_dir in path.parents:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):  # not empty: somebody else's
-                    path.rmdir()
-
     # --- running -----------------------------------------------------------------------------------------------------
 
     def before_fit(self) -> None:
@@ -349,80 +321,16 @@ class BenchCLI(HookedCLI):
         self._say(next_command("deploy", self.run_dir))
 
     def _announce(self, verb: str) -> None:
-        module = self.model
-        parameters = sum(p.numel() for p in module.network.parameters())
-        self._say(f"{verb} {module.network_name} ({parameters / 1e6:.2f} M parameters) in {self.run_dir}")
-        counts = module.placement.counts()
-        slopes = ", ".join(f"{number} {form}" for form, number in counts["slopes"].items())
-        self._say(
-            f"{activation_name(module.activation)} at {counts['replaced']} places"
-            + (f" (slopes: {slopes})" if slopes else "")
-            + f", {counts['kept']} gates kept"
-        )
-        for remark in module.placement.remarks():
-            self._say(remark)
+        for line in announcement(self.model, verb, self.run_dir):
+            self._say(line)
 
     def _print_scores(self, values: Mapping[str, Any], weights: str) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        from rich.console import Console
-
-        titles = {
-            f"{part}_{score.name}": score.title for score in self.model.declared_scores for part in ("val", "test")
-        }
-        lines = [(titles.get(name, name), f"{float(v):.2f}") for name, v in values.items() if "loss" not in name]
-        title = f"{self.model.num_scored} samples scored" + (f", {weights}" if weights else "")
-        Console(highlight=False).print(text_table(title, ("score", "value"), lines))
+        if self.trainer.is_global_zero:
+            print_scores(self.model, values, weights)
 
     def _say(self, line: str) -> None:
         if self.trainer.is_global_zero:
             print(line, flush=True)
-
-
-def _free_name(folder: Path, name: str) -> str:
-    """Return ``name``, or ``name-2``, ... : the first one that is not there yet."""
-    candidate, number = name, 1
-    while (folder / candidate).exists():
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
-
-
-def quiet() -> None:
-    """Silence what Lightning says of choices that this suite made on purpose."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*GPU available but not used.*",
-        ".*AMP with fp16 is not supported on CPU.*",  # refused
-        ".*lower value for log_every_n_steps.*",
-        ".*JsonargparseDeprecationWarning.*",
-        ".*`instantiate_classes` was deprecated.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*using the WeightAveraging callback, but loading.*",
-        ".*The dirpath has changed.*",
-        ".*Experiment logs directory .* exists and is not empty.*",
-        ".*treespec, LeafSpec.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-
-
-@contextmanager
-def _of_run_folder(arguments: list[str]) -> Iterator[list[str]]:
-    """Turn ``test RUN_FOLDER --KEY VALUE ...`` into options: the configuration is the one in the run's checkpoint."""
-    if len(arguments) < 2 or arguments[0] == "fit" or arguments[1].startswith("-"):
-        yield arguments
-        return
-    command, run, *options = arguments
-    checkpoint = find_checkpoint(run)
-    config = {key: value for key, value in trained_config(checkpoint).items() if key not in ("config", "ckpt_path")}
-    config["run_dir"] = str(checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS else checkpoint.parent)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "trained.yaml")
-        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        yield [command, "--config", str(file), "--ckpt_path", str(checkpoint), *options]
 
 
 def run(arguments: list[str]) -> int:
@@ -431,7 +339,7 @@ def run(arguments: list[str]) -> int:
     search_current_folder()
     sys.argv[0] = "lpflu-bench" if not sys.argv else sys.argv[0]
     try:
-        with _of_run_folder(arguments) as options:
+        with of_run_folder(arguments) as options:
             BenchCLI([options[0], *prepare(options[1:])])
     except LossNotFiniteError as error:
         raise UserError(str(error)) from error

@@ -8,8 +8,11 @@ from synthetic_records import result_of_test
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
 from lpflu_bench.scores import Score
-from lpflu_bench.studies.grid import flatten, load_plan, make_plan, nest, select
-from lpflu_bench.studies.study_file import apply_overrides, load_study
+from lpflu_bench.studies.grid import make_plan, select
+from lpflu_bench.studies.keys import flatten, nest
+from lpflu_bench.studies.overrides import apply_overrides
+from lpflu_bench.studies.plan_cache import load_plan
+from lpflu_bench.studies.study_file import load_study
 from lpflu_bench.studies.tuning import describe_choices, select_cells
 
 STUDY = """
@@ -149,7 +152,7 @@ def test_flatten_and_nest_are_inverse():
 
 
 def test_a_kept_plan_is_used_until_something_changes(study, tmp_path, monkeypatch):
-    import lpflu_bench.studies.grid as grid
+    import lpflu_bench.studies.plan_cache as plan_cache
 
     made = []
 
@@ -157,7 +160,7 @@ def test_a_kept_plan_is_used_until_something_changes(study, tmp_path, monkeypatc
         made.append(1)
         return make_plan(study, FakeResolver())
 
-    monkeypatch.setattr(grid, "make_plan", make)
+    monkeypatch.setattr(plan_cache, "make_plan", make)
     monkeypatch.setitem(
         __import__("sys").modules, "lpflu_bench.studies.resolve", type("M", (), {"Resolver": FakeResolver})
     )

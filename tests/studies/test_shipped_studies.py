@@ -5,8 +5,9 @@ import pytest
 from lpflu_bench.errors import UserError
 from lpflu_bench.paths import resource_path
 from lpflu_bench.studies.grid import make_plan
+from lpflu_bench.studies.overrides import apply_overrides
 from lpflu_bench.studies.resolve import Resolver
-from lpflu_bench.studies.study_file import apply_overrides, load_study
+from lpflu_bench.studies.study_file import load_study
 
 STUDIES = sorted(Path(resource_path("configs/studies")).glob("*.yaml"))
 

@@ -2,7 +2,9 @@ import pytest
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.rule import Rule
-from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study, overlaps, parse_seeds
+from lpflu_bench.studies.keys import overlaps
+from lpflu_bench.studies.overrides import apply_overrides
+from lpflu_bench.studies.study_file import find_study, load_study, parse_seeds
 
 TESTED = """
 title: T

@@ -31,10 +31,12 @@ class Session:
 
     def __init__(self, args: argparse.Namespace) -> None:
         from lpflu_bench.studies.declared import sequential
-        from lpflu_bench.studies.grid import EMBEDDED, load_plan, select
+        from lpflu_bench.studies.grid import EMBEDDED, select
         from lpflu_bench.studies.machine import data_roots
+        from lpflu_bench.studies.overrides import apply_overrides
+        from lpflu_bench.studies.plan_cache import load_plan
         from lpflu_bench.studies.store import Store
-        from lpflu_bench.studies.study_file import apply_overrides, find_study, load_study
+        from lpflu_bench.studies.study_file import find_study, load_study
 
         path = find_study(args.study)
         declared = sequential(load_study(path), args.results / path.stem, getattr(args, "max_seeds", None))

@@ -1,0 +1,42 @@
+"""What the catalogue says of one activation function."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One activation function.
+
+    Attributes:
+        name: Registry name.
+        target: ``package.module:Class`` of its module.
+        formula: In plain text; s is the logistic sigmoid, Phi the standard normal distribution function.
+        parameters: Names and default values.
+        trained: Which parameters train and their shape; empty if none does.
+        source: Paper or documentation.
+        train_eval: What differs between training and evaluation; empty if nothing does.
+        group: "paper" if the LPFLU paper names it, "recent" if not.
+        smooth_relu: Differentiable, 0 towards minus infinity and linear towards plus infinity: an S for Leaky(S).
+    """
+
+    name: str
+    target: str
+    formula: str
+    source: str
+    parameters: str = ""
+    trained: str = ""
+    train_eval: str = ""
+    group: Literal["paper", "recent"] = "paper"
+    smooth_relu: bool = False
+
+    def load(self) -> type[Any]:
+        """Import and return the module class."""
+        return load(self.target)  # type: ignore[no-any-return]
+
+
+def load(target: str) -> Any:
+    """Import ``package.module:Class`` and return the class."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lpflu_bench.callbacks.slope_ema import SlopeEMA as SlopeEMA
     from lpflu_bench.judging.judge import judge as judge
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY_EXPORTS = {
     "LPFLU": "activations.leaky",

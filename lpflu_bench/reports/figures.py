@@ -104,7 +104,8 @@ def _interval_figure(analysis: Analysis, column: Column) -> Drawing:
             va="center",
             annotation_clip=False,
         )
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    longest = max(len(row.activation) for row, _ in rows)
+    axes.xaxis.set_major_locator(MaxNLocator(5 if longest <= 20 else 3))  # names take their width from the axis
     axes.set_yticks(range(len(rows)), [row.activation for row, _ in rows])
     axes.set_ylim(-0.7, len(rows) - 0.4)
     axes.grid(False, axis="y")

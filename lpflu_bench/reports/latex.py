@@ -1,6 +1,7 @@
 """The report's tables as LaTeX, each narrow enough for one column of a two-column page."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from lpflu_bench.inference.verdicts import Word
@@ -46,6 +47,8 @@ _LETTER = 4.3
 """Points of a letter in \\footnotesize, on the wide side."""
 _GAP = 6.0
 """Points between two columns."""
+_LONGEST_NAME = 18
+"""Letters of a function's name on one line."""
 
 
 def latex_escape(text: str) -> str:
@@ -81,7 +84,7 @@ def _legend(analysis: Analysis) -> str:
 
 def _columns_that_fit(analysis: Analysis, columns: Sequence[Column]) -> Iterator[list[Column]]:
     """Cut a task's columns into tables that fit."""
-    names = 10 + _LETTER * max(len(row.activation) for row in columns[0].rows)
+    names = 10 + _LETTER * min(max(len(row.activation) for row in columns[0].rows), _LONGEST_NAME)
     taken: list[Column] = []
     used = names
     for column in columns:
@@ -119,14 +122,14 @@ def latex(analysis: Analysis) -> str:
                     text = latex_escape(mean_text(row))
                     text = rf"\textbf{{{text}}}" if row.activation == column.best else text
                     cells.append(text + _mark(row))
-                lines.append([latex_escape(first.activation), *cells])
+                lines.append([_function(first.activation), *cells])
             heads = [_stacked(setting_title(column, spec)) for column in columns]
             caption = f"{title}. Mean $\\pm$ sd over seeds. {legend}Bold: better than every other function."
             parts.append(_table(["function", *heads], lines, caption, f"tab:{label}-{number}"))
     for index, column in enumerate(analysis.columns, 1):
         lines = [
             [
-                latex_escape(row.activation),
+                _function(row.activation),
                 str(len(row.seeds)),
                 latex_escape(mean_text(row)),
                 latex_escape(difference_text(row)) + _mark(row),
@@ -142,9 +145,15 @@ def latex(analysis: Analysis) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _stacked(parts: Sequence[str]) -> str:
-    """Return a head of several lines."""
-    return r"\shortstack[r]{" + r"\\".join(map(latex_escape, parts)) + "}"
+def _stacked(parts: Sequence[str], side: str = "r") -> str:
+    """Return a cell of several lines."""
+    return rf"\shortstack[{side}]{{" + r"\\".join(map(latex_escape, parts)) + "}"
+
+
+def _function(name: str) -> str:
+    """Return a function's name; a long one is broken after underscores."""
+    lines = [line.replace("_ ", "_") for line in textwrap.wrap(name.replace("_", "_ "), _LONGEST_NAME)]
+    return latex_escape(name) if len(lines) == 1 else _stacked(lines, "l")
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]], caption: str, label: str) -> str:

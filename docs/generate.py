@@ -159,11 +159,8 @@ def _results() -> str:
     for table in sorted((ROOT / "results").glob("*/table.md")):
         markdown = table.read_text("utf-8")
         lines += [f"## {markdown.splitlines()[0].removeprefix('# ')}", "", *_without_title(markdown), ""]
-    for title, file in (("The swap in 216 networks", "swap/README.md"), ("Everything under results/", "README.md")):
+    for title, file in (("The swap in other networks", "swap/README.md"), ("Everything under results/", "README.md")):
         lines += [f"## {title}", "", *_without_title((ROOT / "results" / file).read_text("utf-8")), ""]
-    lines += ["## Benchmarks", "", "As printed, each on an idle machine; the first line is the command.", ""]
-    for output in sorted((ROOT / "results" / "benchmarks").glob("*.txt")):
-        lines += ["```text", output.read_text("utf-8").rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -119,7 +119,7 @@ def _framework(name: str, spec: str) -> Iterator[Finding]:
         text = f"{kind}{one_line(error, 160)}{_place(error)}"
         yield Finding(name, Outcome.FAILED, text, soundness.reproduce(spec, line))
     else:
-        yield Finding(name, Outcome.PASSED, one_line(str(check.__doc__)))
+        yield Finding(name, Outcome.PASSED, one_line(str(check.__doc__)).replace("``", ""))
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -83,6 +84,11 @@ def cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(device: Any = None) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from lpflu_bench.data.base import BenchDataModule
+from lpflu_bench.environment import usable_cores
 from lpflu_bench.evaluation.cores import Core, core_of, outputs_of, with_relu
-from lpflu_bench.evaluation.latency import Latency, Runner, available_threads, measure_latency, torch_runner
+from lpflu_bench.evaluation.latency import Latency, Runner, measure_latency, torch_runner
 from lpflu_bench.evaluation.onnx_export import export_onnx, export_program, nodes_of_layers, require_onnx
 from lpflu_bench.evaluation.onnx_runtime import OnnxNetwork, make_session
 from lpflu_bench.evaluation.quantize import quantize, signal_to_noise
@@ -237,7 +238,7 @@ def _latencies(
     own: tuple[nn.Module, Files], twin: tuple[nn.Module, Files], inputs: Tensor, settings: Settings
 ) -> dict[str, list[Latency]]:
     measured: dict[str, list[Latency]] = {"checkpoint": [], "onnx": [], "int8": []}
-    for threads in sorted({1, available_threads()}):
+    for threads in sorted({1, usable_cores()}):
         runners = [_runners(module, files, threads) for module, files in (own, twin)]
         for batch_size in sorted({1, min(settings.batch_size, len(inputs))}):
             pairs = {form: (runners[0][form], runners[1][form]) for form in measured}

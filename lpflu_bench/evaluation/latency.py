@@ -1,6 +1,5 @@
 """How long a deployed network takes for one batch, compared with the same network with ReLU."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,11 +29,6 @@ class Latency:
 
 
 Runner = Callable[[Tensor], object]
-
-
-def available_threads() -> int:
-    """Return how many CPU threads this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def torch_runner(module: nn.Module, threads: int) -> Runner:

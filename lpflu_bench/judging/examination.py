@@ -17,9 +17,10 @@ import torch
 
 from lpflu_bench.activations.conformance import CHECKS
 from lpflu_bench.activations.registry import create_activation
+from lpflu_bench.environment import usable_cores
 from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.judging import soundness
-from lpflu_bench.judging.findings import FATAL_STEPS, Finding, Outcome
+from lpflu_bench.judging.findings import COMPILED_NETWORK, FATAL_STEPS, Finding, Outcome
 
 Result = dict[str, Any]
 Step = tuple[str, Callable[[], Iterator[Result]]]
@@ -56,7 +57,7 @@ def steps(spec: str, functions: dict[str, str]) -> list[Step]:
         *((name, functools.partial(findings, functools.partial(_framework, name, spec))) for name in FRAMEWORKS),
         ("cost alone", lambda: _cost_alone(functions)),
         ("cost in a network", lambda: _cost_in_network(functions, "fused")),
-        ("cost in a compiled network", lambda: _cost_in_network(functions, "compiled")),
+        (COMPILED_NETWORK, lambda: _cost_in_network(functions, "compiled")),
     ]
     return order
 
@@ -69,13 +70,18 @@ def _load(spec: str) -> Iterator[Result]:
 def _cost_alone(functions: dict[str, str]) -> Iterator[Result]:
     from lpflu_bench.judging.cost import measure_alone  # imports networks, which takes seconds
 
-    yield {"alone": measure_alone(functions)}
+    yield {"alone": measure_alone(functions), "loads": [_load_per_core()]}
 
 
 def _cost_in_network(functions: dict[str, str], mode: str) -> Iterator[Result]:
     from lpflu_bench.judging.cost import measure_in_network
 
-    yield {"network": measure_in_network(functions, mode)}
+    yield {"network": measure_in_network(functions, mode), "loads": [_load_per_core()]}
+
+
+def _load_per_core() -> float:
+    """Return the machine's load average of the last minute over the cores: above 1, times are the load's too."""
+    return round(os.getloadavg()[0] / usable_cores(), 2)
 
 
 def _picture(spec: str) -> Iterator[Result]:

@@ -7,6 +7,9 @@ from typing import Any
 FATAL_STEPS = ("start", "load", "shape", "repeatable", "float32", "memory")
 """A function that dies or hangs in one of these is not trained."""
 
+COMPILED_NETWORK = "cost in a compiled network"
+"""The step that takes minutes, and that a small budget does without."""
+
 
 class Outcome(StrEnum):
     """How a check ended."""

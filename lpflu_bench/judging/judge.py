@@ -17,14 +17,17 @@ from lpflu_bench.judging.judgement import Judgement, Settings, earlier
 from lpflu_bench.judging.ladder import Ladder, require_room
 from lpflu_bench.judging.page import write_page
 from lpflu_bench.judging.paired_runs import PairedRuns
-from lpflu_bench.judging.recipes import TASKS, plan_of
+from lpflu_bench.judging.recipes import TASKS, folder_settings, plan_of
 from lpflu_bench.judging.sealed_test import TEST_SHARE, score_tests
 from lpflu_bench.judging.subject import Subject, subject_of
 from lpflu_bench.seeding import derive_seed
+from lpflu_bench.studies.grid import EMBEDDED
 from lpflu_bench.studies.store import Store
 from lpflu_bench.text import nearest
 
 BUDGET = 600.0
+COMPILE_SHARE = 0.1
+"""Of the budget, for the cost in compiled networks."""
 FOLDER = "try"
 """Of all tries, among results and runs."""
 
@@ -50,7 +53,7 @@ def judge(
     Args:
         function: ``my_functions.py:Bent``, a registry name, or a class or function that its file has under its name.
         against: functions to compare with; the verdict's word is about the first.
-        budget: seconds, all sessions together.
+        budget: seconds, all sessions together; the cost in compiled networks is measured from 20 minutes on.
         tasks: of ``classification``, ``segmentation`` and ``detection``, the cheapest first.
         data_roots: task -> folder with data of yours in the place of the embedded set.
         level: the chance that any of the verdicts is false.
@@ -93,17 +96,24 @@ def _settings(
         create_activation(name)
         if name == subject.spec:
             raise UserError(f"--against {name}: it is the function itself")
-    for task in (*tasks, *roots):
+    for task in tasks:
         if task not in TASKS:
             raise UserError(f"--tasks {task}: there is no such task{nearest(task, TASKS)}")
     if not tasks:
         raise UserError(f"--tasks needs at least one of {', '.join(TASKS)}")
+    for task, root in roots.items():
+        if task not in tasks:
+            raise UserError(f"--data.root {task}={root}: write TASK=DIR, with a task that is tried: {', '.join(tasks)}")
     if not 0 < level <= 0.5:
         raise UserError(f"--level {level}: it must be above 0 and at most 0.5")
     if not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin}: it must be above 0")
     ordered = tuple(task for task in TASKS if task in tasks)
-    places = {task: str(Path(root).expanduser().absolute()) for task, root in roots.items()}
+    places = {
+        task: root if root == EMBEDDED else str(Path(root).expanduser().absolute()) for task, root in roots.items()
+    }
+    for task, place in places.items():
+        folder_settings(task, place)  # refused now, not after minutes
     return Settings(tuple(dict.fromkeys(against)), ordered, places, level, margin)
 
 
@@ -118,7 +128,9 @@ def _work(judgement: Judgement, budget: float, results: Path, runs: Path, progre
         subject, settings = judgement.subject, judgement.settings
         if judgement.examination is None:
             names = {**{name: name for name in settings.against}, subject.name: subject.spec}
-            judgement.examination = examine(subject.spec, names, progress=progress)
+            judgement.examination = examine(
+                subject.spec, names, compile_seconds=COMPILE_SHARE * budget, progress=progress
+            )
             judgement.write()
         if judgement.examination.fatal is not None:
             judgement.stopped = "It was not trained."

@@ -81,9 +81,12 @@ class Judgement:
         if found is not None and found.fatal is not None:
             return f"{name}: {UNSOUND}: {found.fatal.check}: {found.fatal.text}"
         claims = "; ".join(claim for task in self.tasks for claim in task.claims())
-        cost = "" if found is None else cost_text(name, found.alone, found.network)
-        failed = [] if found is None else [one.check for one in found.findings if one.outcome == Outcome.FAILED]
-        parts = [claims, f"cost: {cost}" if cost else "", f"fails: {', '.join(failed)}" if failed else ""]
+        parts = [claims]
+        if found is not None:
+            cost = cost_text(name, found.alone, found.network)
+            failed = [one.check for one in found.findings if one.outcome == Outcome.FAILED]
+            parts.append(f"cost{' on a busy machine' * bool(found.busy)}: {cost}" if cost else "")
+            parts.append(f"fails: {', '.join(failed)}" if failed else "")
         return f"{name}: {self.word}" + "".join(f"; {part}" for part in parts if part)
 
     def as_dict(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def write_page(judgement: Judgement) -> None:
         picture=_picture(judgement) if found and found.curve else None,
         alone=found.alone if found else [],
         network=found.network if found else [],
+        busy=found.busy if found else "",
         tasks=[(task, _reach(task, settings.margin)) for task in judgement.tasks],
         spent=duration(judgement.seconds),
         version=lpflu_bench.__version__,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lpflu_bench.environment import usable_cores
 from lpflu_bench.errors import NOT_FINITE
 from lpflu_bench.inference.comparison import Comparison, compare
 from lpflu_bench.inference.rule import Rule
@@ -16,7 +17,6 @@ from lpflu_bench.records import Record
 from lpflu_bench.scores import Score
 from lpflu_bench.studies.cell import RUNNER, Outcome, PlannedTest
 from lpflu_bench.studies.executors.processes import ProcessExecutor
-from lpflu_bench.studies.executors.worker_process import usable_cores
 from lpflu_bench.studies.grid import Cell, Plan
 from lpflu_bench.studies.machine import for_this_machine, terminate_as_interrupt
 from lpflu_bench.studies.run import StudyRun

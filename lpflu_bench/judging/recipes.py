@@ -51,7 +51,7 @@ def plan_of(
         description="",
         bases=(f"tasks/demo/{task}.yaml",),
         overlays=(),
-        settings={"data.val_fraction": VAL_FRACTION, **(_folder_settings(task, root) if root else {})},
+        settings={"data.val_fraction": VAL_FRACTION, **(folder_settings(task, root) if root else {})},
         axes=(Axis("activation", (*values, Value(label, {ACTIVATION_KEY: subject.spec}))),),
         seeds=tuple(range(rule.looks[-1])),
         metrics=(_SCORES[task],),
@@ -73,7 +73,12 @@ def _num_classes(task: str, root: str) -> int:
     return int(data.num_classes)
 
 
-def _folder_settings(task: str, root: str) -> Mapping[str, Any]:
+def folder_settings(task: str, root: str) -> Mapping[str, Any]:
+    """Return the settings that train a task on a folder, or nothing for ``embedded``.
+
+    Raises:
+        UserError: there is no such folder, or it is no data set of the task.
+    """
     if root == EMBEDDED:
         return {}
     if not Path(root).is_dir():

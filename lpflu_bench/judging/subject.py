@@ -1,5 +1,6 @@
 """What is judged: one function, by a name that every process can import, and the code that it is made of."""
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,16 +41,31 @@ def subject_of(function: str | Callable[..., Any]) -> Subject:
     if not isinstance(function, str):
         return _of_object(function)
     place, separator, name = function.rpartition(":")
-    if separator:
+    if not separator and function.endswith(".py"):
+        place = function
+    if place:
         if not place.endswith(".py"):
             raise UserError(f"write FILE.py:NAME, not {function!r}")
         file = Path(place).expanduser().resolve()
         if not file.is_file():
             raise UserError(f"there is no file {file}")
+        if not (separator and name):
+            raise UserError(f"which function of it? write {place}:NAME{_known(file)}")
         return Subject(name, f"{file}:{name}", file_hash(file))
     if not is_import_path(function):
         create_activation(function)  # of this package: an unknown name is refused
     return Subject(object_name(function), function)
+
+
+def _known(file: Path) -> str:
+    """Return ``; it defines ...`` with the classes and functions of a file, which is not run for it."""
+    try:
+        statements = ast.parse(file.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return ""
+    names = [one.name for one in statements if isinstance(one, ast.ClassDef | ast.FunctionDef)]
+    public = [name for name in names if not name.startswith("_")]
+    return f"; it defines {', '.join(public)}" if public else ""
 
 
 def _of_object(function: Callable[..., Any]) -> Subject:

@@ -22,6 +22,8 @@ def print_summary(judgement: Judgement) -> None:
             if one.reproduce:
                 console.print(f"    reproduce: {one.reproduce}", soft_wrap=True)
         passed = [one.check for one in found.findings if one.outcome == Outcome.PASSED]
+        if found.busy:
+            console.print(f"  cost: {found.busy}", soft_wrap=True)
         console.print(f"  passed: {', '.join(passed) or 'none'}")
     if judgement.tasks:
         table = Table("task", "against", "verdict", box=box.SIMPLE_HEAD, pad_edge=False)

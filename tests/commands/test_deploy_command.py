@@ -70,7 +70,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("lpflu_bench.evaluation.deploy.available_threads", lambda: 1)
+    monkeypatch.setattr("lpflu_bench.evaluation.deploy.usable_cores", lambda: 1)
     return shutil.copytree(trained, tmp_path / "run")
 
 

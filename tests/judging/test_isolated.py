@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("functions_to_judge.py")
 STAND_IN = """
 import json, os, sys, time
 request = json.loads(sys.stdin.readline())
-for step in ("load", "shape", "float16", "curve"):
+for step in ("load", "shape", "float16", "curve", "cost in a compiled network"):
     if step in request["done"] and step != "load":
         continue
     print(json.dumps({"step": step}), flush=True)
@@ -32,6 +32,8 @@ for step in ("load", "shape", "float16", "curve"):
         time.sleep(60)
     finding = {"check": step, "outcome": "passed", "text": "", "reproduce": "", "fatal": False}
     print(json.dumps({"finding": finding}), flush=True)
+    if step == request["last"]:
+        break
 print(json.dumps({"step": ""}), flush=True)
 """
 
@@ -50,7 +52,7 @@ def stand_in(monkeypatch):
     ],
 )
 def test_what_ends_in_one_check_is_examined_in_all_others(stand_in, spec, says):
-    found = examine(spec, {}, step_seconds=2 if "hangs" in spec else 60, memory_bytes=200 << 20)
+    found = examine(spec, {}, step_seconds=2 if "hangs" in spec else 60, memory_bytes=200 << 20, last="curve")
     assert [(one.check, str(one.outcome)) for one in found.findings] == [
         ("load", "passed"),
         ("shape", "passed"),
@@ -65,6 +67,20 @@ def test_what_ends_in_one_check_is_examined_in_all_others(stand_in, spec, says):
 def test_what_dies_of_any_input_is_not_examined_further(stand_in):
     found = examine("dies shape", {})
     assert found.fatal is found.findings[-1]
+
+
+def test_compiled_networks_are_left_out_of_a_small_budget_and_given_no_more_than_a_large_one_allows(
+    stand_in, monkeypatch
+):
+    step = "cost in a compiled network"
+    (small,) = [one for one in examine("good", {}, compile_seconds=60).findings if one.check == step]
+    assert small.outcome == "noted"
+    assert small.text.endswith("the budget allows 60 s")
+    monkeypatch.setattr(isolated, "COMPILE_SECONDS", 1)
+    (late,) = [one for one in examine(f"hangs {step}", {}, compile_seconds=1).findings if one.check == step]
+    assert (str(late.outcome), late.text) == ("noted", "not measured: compiling took more than 1 s")
+    (large,) = [one for one in examine("good", {}, compile_seconds=120).findings if one.check == step]
+    assert large.outcome == "passed"
 
 
 def test_what_cannot_be_imported_is_refused(stand_in):

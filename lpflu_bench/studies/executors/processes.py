@@ -5,11 +5,11 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
+from lpflu_bench.environment import usable_cores
 from lpflu_bench.studies.cell import Job, Outcome
 from lpflu_bench.studies.executors.base import TIME_LIMIT, WORKERS, Option
 from lpflu_bench.studies.executors.worker_process import (
     WorkerProcess,
-    usable_cores,
     visible_devices,
     worker_environment,
 )

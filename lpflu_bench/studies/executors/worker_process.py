@@ -146,13 +146,6 @@ def worker_environment(index: int, workers: int, cores: int, devices: list[str])
     return environment
 
 
-def usable_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def visible_devices() -> list[str]:
     """Return the GPUs that workers may use, without importing torch: the variable's, else what the driver lists."""
     if (text := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

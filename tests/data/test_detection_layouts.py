@@ -317,6 +317,6 @@ def test_bad_coco_annotations_are_named(change, part, tmp_path):
 
 def test_a_set_without_vocs_lists_says_which_splits_it_has(tmp_path):
     roboflow_voc(tmp_path)
-    with pytest.raises(UserError, match=r"no split '2012/trainval' in this set; it has test, train, valid, all;"):
+    with pytest.raises(UserError, match=r"no split '2012/all' in this set; it has test, train, valid, all;"):
         VOC(root=str(tmp_path)).setup("fit")
     fails(tmp_path, "data.layout: there is no layout 'cocoa'; the nearest is coco", layout="cocoa")

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import NoReturn
@@ -142,6 +143,7 @@ def _run(arguments: list[str]) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status; what the user can put right is one line on stderr."""
+    warnings.formatwarning = _format_warning
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
@@ -157,6 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what_to_do = f": {interrupt}" if str(interrupt) else ""
         print(f"lpflu-bench: interrupted{what_to_do}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _format_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    """Return a warning as one line, without the source line that gave it."""
+    kind = "" if issubclass(category, UserWarning) else f"{category.__name__}: "
+    return f"lpflu-bench: warning: {kind}{one_line(message, limit=1000)}\n"
 
 
 def _refuse(problem: UserError | str) -> int:

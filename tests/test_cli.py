@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -276,3 +277,10 @@ def test_public_option_names_are_frozen():
     ]
     assert names(ClassificationModule) == ["network", "num_classes", "downsamplings", "label_smoothing"]
     assert names(WarmupDecayHold) == ["warmup_epochs", "decay_end_epoch", "final_factor"]
+
+
+def test_a_warning_is_one_line_without_its_source(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # put back after the test
+    main(["activations"])
+    line = warnings.formatwarning(UserWarning("two\n lines"), UserWarning, "somewhere.py", 7)
+    assert line == "lpflu-bench: warning: two lines\n"

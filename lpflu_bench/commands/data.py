@@ -19,18 +19,18 @@ from lpflu_bench.terminal import next_command
 if TYPE_CHECKING:
     from lpflu_bench.data.base import BenchDataModule
 
-# Short name -> data module.
+# Short name -> data module, and a recipe that trains on such data.
 KINDS = {
-    "cifar100": "CIFAR100",
-    "cifar10": "CIFAR10",
-    "fashion_mnist": "FashionMNIST",
-    "image_folder": "ImageFolder",
-    "imagenet": "ImageNet",
-    "tiny_imagenet": "TinyImageNet",
-    "voc": "VOC",
-    "detection_folder": "DetectionFolder",
-    "cityscapes": "Cityscapes",
-    "segmentation_folder": "SegmentationFolder",
+    "cifar100": ("CIFAR100", "tasks/cifar100/regnety_800mf.yaml"),
+    "cifar10": ("CIFAR10", "tasks/cifar100/regnety_800mf.yaml"),
+    "fashion_mnist": ("FashionMNIST", "tasks/cifar100/regnety_800mf.yaml"),
+    "image_folder": ("ImageFolder", "tasks/cifar100/regnety_800mf.yaml"),
+    "imagenet": ("ImageNet", "tasks/imagenet/resnet18.yaml"),
+    "tiny_imagenet": ("TinyImageNet", "tasks/tiny_imagenet/resnet18.yaml"),
+    "voc": ("VOC", "tasks/voc/ssdlite320.yaml"),
+    "detection_folder": ("DetectionFolder", "tasks/voc/ssdlite320.yaml"),
+    "cityscapes": ("Cityscapes", "tasks/cityscapes/unet_resnet34.yaml"),
+    "segmentation_folder": ("SegmentationFolder", "tasks/cityscapes/unet_resnet34.yaml"),
 }
 _NAMES_SHOWN = 8
 
@@ -91,7 +91,7 @@ def data_module(configs: Sequence[str], kind: Sequence[str], options: Sequence[s
     if kind:
         if kind[0] not in KINDS:
             raise UserError(f"data check: there is no kind {kind[0]!r}; known are {', '.join(KINDS)}")
-        section["class_path"] = f"lpflu_bench.data.{KINDS[kind[0]]}"
+        section["class_path"] = f"lpflu_bench.data.{KINDS[kind[0]][0]}"
     if not section.get("class_path") and not any(each.split("=")[0] == "--data" for each in options):
         raise UserError("data check: name the data: KIND, --config RECIPE or --data CLASS, with --data.root DIR")
     parser = BenchArgumentParser()
@@ -99,6 +99,31 @@ def data_module(configs: Sequence[str], kind: Sequence[str], options: Sequence[s
     given = [f"--data={json.dumps(section)}"] if section.get("class_path") else []
     module: BenchDataModule = parser.instantiate_classes(parser.parse_args([*given, *options])).data
     return module
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """Return the words that described the data."""
+    return [*args.kind, *(word for config in args.config for word in ("--config", config)), *args.data_options]
+
+
+def _fit(args: argparse.Namespace, module: "BenchDataModule", classes: int) -> list[str]:
+    """Return the words of a `fit` on this data, with what differs from its recipe's data and classes."""
+    from lpflu_bench.paths import resource_path
+    from lpflu_bench.yaml_files import read_yaml
+
+    name = type(module).__name__
+    configs = args.config or [next((recipe for data, recipe in KINDS.values() if data == name), "RECIPE")]
+    words = ["fit", *(word for config in configs for word in ("--config", config))]
+    if configs != ["RECIPE"]:
+        contents = [read_yaml(resource_path(config)) for config in configs]
+        datas = [content.get("data") or {} for content in contents]
+        models = [(content.get("model") or {}).get("init_args", {}) for content in contents]
+        named = any(word.split("=")[0] == "--data" for word in args.data_options)
+        if not named and name not in [str(data["class_path"]).split(".")[-1] for data in datas if "class_path" in data]:
+            words += ["--data", name]
+        if classes and [model["num_classes"] for model in models if "num_classes" in model][-1:] != [classes]:
+            return [*words, *args.data_options, "--model.num_classes", str(classes)]
+    return [*words, *args.data_options]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,7 +148,5 @@ def run(args: argparse.Namespace) -> int:
             text = f"{text}. {module.layout}"
         print(f"lpflu-bench: {finding.level}: {text}{count}", file=sys.stderr)
     print(f"page: {args.out / 'index.html'}, JSON: {args.out / 'data.json'}")
-    files = [word for config in args.config or ["RECIPE"] for word in ("--config", config)]
-    again = ("data", "check", *args.kind, *(files if args.config else []), *args.data_options)
-    print(next_command(*(("fit", *files, *args.data_options) if report.ok else again)))
+    print(next_command(*(_fit(args, module, len(names)) if report.ok else ("data", "check", *_given(args)))))
     return 0 if report.ok else 1

@@ -1,6 +1,7 @@
 """`lpflu-bench data check`."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_missing_set_says_what_is_expected_in_one_line(kind, tmp_path, check):
     status, report, error = check(kind, "--data.root", tmp_path / "empty")
     assert status == 1
     assert report["findings"][0]["level"] == "error"
-    assert getattr(lpflu_bench.data, KINDS[kind]).layout in error
+    assert getattr(lpflu_bench.data, KINDS[kind][0]).layout in error
     assert str(tmp_path) in error
     assert error.count("\n") == 1
 
@@ -152,6 +153,26 @@ def test_a_recipe_and_its_options(boxes, check, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("described", "fit"),
+    [
+        (["detection_folder"], "--config tasks/voc/ssdlite320.yaml --data DetectionFolder{} --model.num_classes 1"),
+        (
+            ["--data", "DetectionFolder"],
+            "--config tasks/voc/ssdlite320.yaml --data DetectionFolder{} --model.num_classes 1",
+        ),
+        (["--config", "tasks/demo/detection.yaml", "--data", "DetectionFolder"], None),
+    ],
+)
+def test_the_next_command_is_the_fit_of_this_data(described, fit, boxes, capsys, tmp_path):
+    options = f" --data.root {boxes} --data.batch_size 1 --data.image_size 32"
+    if fit is None:
+        options = f" --data.classes '[cat]'{options}"
+        fit = "--config tasks/demo/detection.yaml --data DetectionFolder{} --model.num_classes 1"
+    assert main(["data", "check", *described, *shlex.split(options), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: lpflu-bench fit {fit.format(options)}"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["voc", "--data.rot", "x"], "unknown key 'rot'"),
@@ -169,4 +190,4 @@ def test_wrong_command_lines_are_one_line(arguments, message, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_data_module_that_says_what_it_needs(kind):
-    assert getattr(lpflu_bench.data, KINDS[kind]).layout
+    assert getattr(lpflu_bench.data, KINDS[kind][0]).layout

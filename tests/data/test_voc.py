@@ -64,7 +64,16 @@ def root(tmp_path):
 
 
 def voc(root, **settings):
-    data = VOC(**{"root": str(root), "train": "2012/trainval", "classes": ["cat", "dog"], "batch_size": 2, "image_size": 32, **settings})
+    data = VOC(
+        **{
+            "root": str(root),
+            "train": "2012/trainval",
+            "classes": ["cat", "dog"],
+            "batch_size": 2,
+            "image_size": 32,
+            **settings,
+        }
+    )
     data.setup("fit")
     return data
 

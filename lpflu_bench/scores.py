@@ -1,5 +1,6 @@
 """What a score is: declared once by the module that computes it, carried by the record, read by everything else."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,11 @@ class Score:
     def lower_is_better(self) -> bool:
         """Whether a smaller value is a better one."""
         return self.direction == "lower"
+
+    @property
+    def span(self) -> float:
+        """The largest difference that two of its values can have: 100 points for a percentage, else without a bound."""
+        return 100.0 if self.unit == "%" else math.inf
 
     @property
     def title(self) -> str:

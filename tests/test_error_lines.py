@@ -39,6 +39,8 @@ FILES = {
     "schedule.yaml": "model: {init_args: {schedule: {class_path: lpflu_bench.modules.WarmupDecayHold, "
     "init_args: {warmup_epochs: 5, decay_end_epoch: 2}}}}\n",
     "no_base.yaml": "base: tasks/nowhere.yaml\naxes: {activation: [relu]}\nmetrics: top1_error\nreference: relu\n",
+    "wide.yaml": "base: tasks/demo/classification.yaml\naxes: {activation: [relu]}\nmetrics: top1_error\nreference: relu\n"
+    "inference: {margin: 200}\n",
     "broken_functions.py": "def bent(x):\n    return x +\n",
     "functions.py": "from torch import nn\n\n\nclass Bent(nn.Module):\n    def __init__(self, power: float = 2):\n"
     "        super().__init__()\n        self.power = power\n\n"
@@ -200,6 +202,8 @@ def test_a_wrong_configuration_is_one_line(folder, capsys, line, message):
         ("study plan tabel1", "no study 'tabel1'; the nearest are table1"),
         ("study paln table1", "unknown action 'paln'; the nearest is plan"),
         ("study plan", "required: study"),
+        ("study run .", ". is a folder; give the path of a study file in it"),
+        ("study plan wide.yaml", "study wide: inference.margin: 200 is no less than the whole range of top-1 error"),
         ("study plan demo --seed 1", "unknown argument '--seed'; the nearest are --seeds"),
         ("study plan demo --only activation=rleu", "no value 'rleu'; the nearest are relu"),
         ("study plan demo --only actvation=relu", "no axis 'actvation'; the nearest is activation"),

@@ -114,6 +114,15 @@ def test_the_actions_of_a_study(command, tables, tmp_path):
     assert fits(tables[0])
 
 
+def test_the_lock_of_a_dead_process_is_a_problem_that_clean_solves(command, tmp_path, capsys):
+    (tmp_path / "small.yaml").write_text(STUDY)
+    (tmp_path / "runs/small/locks").mkdir(parents=True)
+    (tmp_path / "runs/small/locks/0123456789abcdef").touch()
+    assert command("study", "verify", "small.yaml") == "next: lpflu-bench study clean small.yaml"
+    assert command("study", "clean", "small.yaml", "--delete") == "next: lpflu-bench study status small.yaml"
+    assert command("study", "verify", "small.yaml") == "next: lpflu-bench study report small.yaml"
+
+
 def test_the_next_action_keeps_the_studys_options(command, tables, tmp_path):
     (tmp_path / "small.yaml").write_text(STUDY)
     options = ["--set", "trainer.max_epochs=2", "--seeds", "0", "--results", "a b", "--runs", "other"]

@@ -69,7 +69,7 @@ def critical_value(level: float, family: int, observed: int, n: int, *, own: boo
     return max(dunnett, _t(level * (_OWN_LEVEL if own else 1), n - 1))
 
 
-def degrees_of_freedom(observed: int, n: int, *, own: bool = False) -> float:
+def degrees_of_freedom(observed: int, n: int, *, own: bool) -> float:
     """Return the degrees of freedom of a standard error over n seeds; sharing the variance adds up to three quarters."""
     return min(max(1 + (observed - 2) / 4, 1.0), _OWN_FREEDOM if own else 1.75) * (n - 1)
 

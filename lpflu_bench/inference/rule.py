@@ -1,7 +1,10 @@
 """The rule of a study: declared before its runs, read by everything that says something about them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from lpflu_bench.errors import UserError
+from lpflu_bench.scores import Score
 
 MIN_SEEDS = 3
 """Fewest paired seeds on which a verdict is based."""
@@ -27,3 +30,18 @@ class Rule:
     def margin_of(self, score: str) -> float | None:
         """Return the margin within which a score's differences do not matter, None where none is declared."""
         return self.margin.get(score, self.margin.get(""))
+
+    def check(self, scores: Iterable[Score]) -> None:
+        """Refuse a margin within which any two values of a score lie.
+
+        Raises:
+            UserError: names the margin and the score.
+        """
+        for score in scores:
+            margin = self.margin_of(score.name)
+            if margin is not None and margin >= score.span:
+                key = f"margin.{score.name}" if score.name in self.margin else "margin"
+                raise UserError(
+                    f"{key}: {margin:g} is no less than the whole range of {score.label}, {score.span:g} points: "
+                    "every function would be equivalent; give a smaller one, such as 0.3"
+                )

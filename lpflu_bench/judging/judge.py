@@ -106,8 +106,8 @@ def _settings(
             raise UserError(f"--data.root {task}={root}: write TASK=DIR, with a task that is tried: {', '.join(tasks)}")
     if not 0 < level <= 0.5:
         raise UserError(f"--level {level}: it must be above 0 and at most 0.5")
-    if not 0 < margin < float("inf"):
-        raise UserError(f"--margin {margin}: it must be above 0")
+    if not 0 < margin < 100:
+        raise UserError(f"--margin {margin:g}: it must be above 0 and below 100, the whole range of the main scores")
     ordered = tuple(task for task in TASKS if task in tasks)
     places = {
         task: root if root == EMBEDDED else str(Path(root).expanduser().absolute()) for task, root in roots.items()

@@ -1,8 +1,7 @@
-"""The figures of a report: intervals, swept settings, training curves, scores against cost."""
+"""The figures of a report: intervals, training curves, scores against cost, and those of other modules."""
 
 import itertools
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -27,18 +26,15 @@ from lpflu_bench.reports.drawing import (
 )
 from lpflu_bench.reports.rank_figure import critical_differences
 from lpflu_bench.reports.runs import Runs, metric_value, place_text
+from lpflu_bench.reports.sweep_figures import sweeps
 from lpflu_bench.reports.wording import level_text
 from lpflu_bench.scores import Score
-from lpflu_bench.text import setting_text
 
 MAX_SWEEPS = 12
 MAX_PLACES = 12
 """A study of more places (tasks with a setting) has no figure for each of them: nobody looks at a hundred."""
-MAX_DOTS = 12
-"""More seeds than this at one place of a curve are a bar: their dots would lie on top of one another."""
 VERDICT_COLOURS = {Word.BETTER: "#0d7a54", Word.WORSE: "#c2410c", Word.EQUIVALENT: "#0f7fc4"}
 _OPEN = "#7d8790"
-_NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
 Curve = Callable[[Record], Sequence[Mapping[str, float]]]
@@ -60,7 +56,7 @@ def draw_all(analysis: Analysis, curve: Curve = recorded_curve) -> list[Drawing]
     main = analysis.main_columns
     with mpl.rc_context(STYLE):
         drawings = list(_intervals(analysis, main)) if len(main) <= MAX_PLACES else []
-        drawings += itertools.islice(_sweeps(analysis, main), MAX_SWEEPS)
+        drawings += itertools.islice(sweeps(analysis, main), MAX_SWEEPS)
         if len(main) <= MAX_PLACES:
             drawings += [*_curves(analysis, main, curve), *_costs(analysis, main)]
         if isinstance(analysis.ranks, Ranks):
@@ -179,134 +175,6 @@ def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iter
         band = ", band ± one sd" if len(runs.activations) <= 8 else ""
         caption = f"{title[0].upper()}{title[1:]} after each epoch: mean over seeds{band}."
         yield Drawing(slug("curves", where), "curves", f"Training: {where}", caption, figure)
-
-
-# --- swept settings --------------------------------------------------------------------------------------------------
-
-
-def strengths(texts: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return kind -> value's text -> strength, of values such as ``test-gaussian-0.1`` or of plain numbers (kind ``""``).
-
-    A value without a number (``none``) is strength 0 of every kind. A kind with one strength, such as an attack beside
-    swept corruptions, is no curve and left out. Empty where the values have no common form.
-    """
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    plain = []
-    for text in texts:
-        if re.fullmatch(_NUMBER, text):
-            found[""][text] = float(text)
-        elif match := re.fullmatch(rf"(.*[^\d.])[-_ :]+({_NUMBER})", text):
-            found[match[1]][text] = float(match[2])
-        else:
-            plain.append(text)
-    swept = {kind: values for kind, values in found.items() if len(values) > 1}
-    if not swept or len(plain) > 1 or (plain and "" in found):
-        return {}
-    return {kind: {**dict.fromkeys(plain, 0.0), **values} for kind, values in swept.items()}
-
-
-def _sweeps(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
-    axes = analysis.spec.axes
-    for position, axis in enumerate(axes):
-        families: dict[tuple[str, ...], list[Column]] = defaultdict(list)
-        for column in columns:
-            rest = tuple(value for index, value in enumerate(column.place.setting) if index != position)
-            families[column.place.task, *rest].append(column)
-        others = [name for name in axes if name != axis]
-        for (task, *fixed), family in families.items():
-            if len(family) < 2:
-                continue
-            where = ", ".join([task, *(f"{name} {value}" for name, value in zip(others, fixed, strict=True))])
-            by_text = {column.place.setting[position]: column for column in family}
-            values = [setting_text(value) for value in analysis.runs.values[axis] if setting_text(value) in by_text]
-            kinds = strengths(values)
-            for kind, levels in kinds.items():
-                yield _strength_figure(analysis, axis, kind, where, [(levels[text], by_text[text]) for text in levels])
-            if not kinds:
-                yield _category_figure(analysis, axis, where, [(text, by_text[text]) for text in values])
-
-
-def _strength_figure(
-    analysis: Analysis, axis: str, kind: str, where: str, family: Sequence[tuple[float, Column]]
-) -> Drawing:
-    """Draw a score against a numeric setting: a line for each function, named at its end."""
-    family = sorted(family, key=lambda item: item[0])
-    score = family[0][1].score
-    names = [name for name in analysis.runs.activations if any(name in column.scores for _, column in family)]
-    colour = colours(analysis.runs.activations)
-    many = len(analysis.runs.seeds) > MAX_DOTS
-    figure, axes = figure_and_axes(height_for(len(names)))
-    ends = []
-    for activation in names:
-        points = [(x, list(column.scores[activation].values())) for x, column in family if activation in column.scores]
-        xs, means = [x for x, _ in points], [float(np.mean(values)) for _, values in points]
-        style = (0, (4, 1.5)) if activation == analysis.spec.reference else "-"
-        axes.plot(
-            xs, means, color=colour[activation], linestyle=style, linewidth=1.4, marker="o", markersize=3.5,
-            label=activation,
-        )  # fmt: skip
-        if many:
-            low, high = zip(*((min(values), max(values)) for _, values in points), strict=True)
-            axes.vlines(xs, low, high, color=colour[activation], alpha=0.35, linewidth=2)
-        else:
-            dots = np.array([(x, value) for x, values in points for value in values])
-            axes.plot(*dots.T, ".", color=colour[activation], alpha=0.35, markersize=3)
-        ends.append((xs[-1], means[-1], activation, colour[activation]))
-    ticks = sorted({x for x, _ in family})
-    if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:
-        axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    named = _axis_words(analysis, axis, kind, [column for _, column in family])
-    axes.set(xlabel=named, ylabel=score.title)
-    label_lines(axes, ends)
-    title = f"{score.label[0].upper()}{score.label[1:]} against {named}: {where}"
-    seeds = "bars: from the lowest to the highest" if many else "dots: single seeds"
-    return Drawing(slug("sweep", axis, kind, where), "sweep", title, f"Line: mean over seeds; {seeds}.", figure)
-
-
-_STRENGTHS = {"data.test_corruption": "severity", "data.test_noise": "strength", "model.test_attack": "radius"}
-
-
-def _axis_words(analysis: Analysis, axis: str, kind: str, family: Sequence[Column]) -> str:
-    """Return what is on a sweep's axis: ``severity of fog`` where tests differ in a condition, else the setting's name."""
-    conditions = {
-        key for c in family for r in analysis.runs.records(c.place) for t in r["tested"] for key in t["conditions"]
-    }
-    if kind and len(conditions) == 1 and (quantity := _STRENGTHS.get(conditions.pop())):
-        return f"{quantity} of {kind.replace('_', ' ')}"
-    return f"{axis.replace('_', ' ')} {kind}".strip()
-
-
-def _category_figure(analysis: Analysis, axis: str, where: str, family: Sequence[tuple[str, Column]]) -> Drawing:
-    """Draw a score for values without an order: means and seeds, each function in a lane of its own."""
-    score = family[0][1].score
-    names = [name for name in analysis.runs.activations if any(name in column.scores for _, column in family)]
-    colour = colours(analysis.runs.activations)
-    figure, axes = figure_and_axes(0.8 + 0.22 * len(names) * len(family) ** 0.5)
-    markers = "osD^vPX*"
-    for level, activation in enumerate(reversed(names)):
-        for index, (text, column) in enumerate(family):
-            values = list(column.scores.get(activation, {}).values())
-            if not values:
-                continue
-            at = level + 0.5 * (0.5 - (index + 0.5) / len(family))
-            marker = markers[index % len(markers)]
-            axes.plot(values, [at] * len(values), ".", color=colour[activation], alpha=0.35, markersize=4)
-            axes.plot(float(np.mean(values)), at, marker, color=colour[activation], markersize=5)
-            if activation == names[0]:
-                axes.annotate(
-                    text, (float(np.mean(values)), at), (0, 7), textcoords="offset points", ha="center", fontsize=7
-                )
-    axes.set_yticks(range(len(names)), list(reversed(names)))
-    axes.set_ylim(-0.6, len(names) - 0.3)
-    axes.set_xlabel(score.title)
-    key = ", ".join(f"{text}: {_MARKER_NAMES[index % len(markers)]}" for index, (text, _) in enumerate(family))
-    title = f"{score.label[0].upper()}{score.label[1:]} by {axis.replace('_', ' ')}: {where}"
-    return Drawing(slug("sweep", axis, where), "sweep", title, f"Mean over seeds, dots: single seeds ({key}).", figure)
-
-
-_MARKER_NAMES = ["circle", "square", "diamond", "triangle", "triangle down", "plus", "cross", "star"]
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------

@@ -45,8 +45,17 @@ def load_plan(study: Study, cache: Path, embedded: frozenset[str] = frozenset())
     """Return the study's plan; from ``cache`` if nothing it depends on has changed, for importing torch costs seconds.
 
     Raises:
-        UserError: as :func:`make_plan`.
+        UserError: as :func:`make_plan`, or a margin of the study's rule is as large as a score's range.
     """
+    plan = _kept_or_made(study, cache, embedded)
+    try:
+        study.rule.check(plan.scores)
+    except UserError as error:
+        raise UserError(f"study {study.name}: inference.{error}") from error
+    return plan
+
+
+def _kept_or_made(study: Study, cache: Path, embedded: frozenset[str]) -> Plan:
     for name, files in (("base", study.bases), ("overlays", study.overlays)):
         for file in files:
             try:

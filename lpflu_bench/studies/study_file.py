@@ -297,8 +297,11 @@ def find_study(name: str) -> Path:
     try:
         return resource_path(f"{FOLDER}/{name}.yaml")
     except UserError:
+        if Path(name).is_dir():
+            raise UserError(f"{name} is a folder; give the path of a study file in it, ending in .yaml") from None
         known = {path.stem for path in resource_path(FOLDER).glob("*.yaml")}
-        raise UserError(f"there is no study '{name}'{nearest(name, known)}; or name a YAML file") from None
+        hint = f"{nearest(name, known)}; for a study of your own give its file's path, ending in .yaml"
+        raise UserError(f"there is no study '{name}'{hint}") from None
 
 
 def load_study(path: Path) -> Study:

@@ -284,5 +284,3 @@ def problems(store: Store, cells: Sequence[Cell], metrics: Sequence[str]) -> Ite
         if len(counts) > 1:
             said = ", ".join(f"{count} in {len(found)} runs" for count, found in counts.items())
             yield f"task {task}: not all runs were tested on as many samples: {said}"
-    for path in store.locks.leftovers():
-        yield f"{path}: left by a dead process; `study clean` removes it"

@@ -173,6 +173,7 @@ def test_the_clock_leaves_pauses_and_the_first_epoch_out(monkeypatch):
     clock.start(CPU)
     clock.count(10)
     clock.pause(CPU)  # 1 s of work, then a validation of 4 s
+    clock.pause(CPU)  # the same pause
     clock.resume(CPU)
     clock.stop(CPU)  # 2 s more
     for _ in range(2):
@@ -183,6 +184,27 @@ def test_the_clock_leaves_pauses_and_the_first_epoch_out(monkeypatch):
     assert clock.seconds == 6.0
     assert clock.images_per_second(1) == 7.5  # the median of 10 and 5, without the first 3.3
     assert clock.images_per_second(2) == 15.0
+
+
+def test_validation_is_no_training_time(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("lpflu_bench.callbacks.clock.time.perf_counter", lambda: now)
+
+    class TakesTime(TinyModule):
+        def training_step(self, batch, batch_idx):
+            nonlocal now
+            now += 1
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            nonlocal now
+            now += 100
+            super().validation_step(batch, batch_idx)
+
+    fitted(tmp_path, module=TakesTime(), val_check_interval=2)  # within the epoch of four steps, and at its end
+    trained = read_record(tmp_path / "record.json")["trained"]
+    assert trained["seconds"] == 2 * 4
+    assert trained["images_per_second"] == 4
 
 
 def test_an_earlier_run_in_the_process_does_not_raise_the_peak():

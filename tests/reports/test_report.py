@@ -10,7 +10,7 @@ from synthetic_records import FUNCTIONS, grid, record, spec
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.records import blank
-from lpflu_bench.reports import drawing, figures
+from lpflu_bench.reports import drawing, figures, sweep_figures
 from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.figures import draw_all
 from lpflu_bench.reports.page import page
@@ -152,16 +152,16 @@ def test_kinds_at_strengths_are_curves_from_the_value_without_a_strength():
         "test-salt_and_pepper-0.1",
         "test-salt_and_pepper-0.2",
     ]
-    assert figures.strengths(values) == {
+    assert sweep_figures.strengths(values) == {
         "train-gaussian": {"none": 0.0, "train-gaussian-0.05": 0.05, "train-gaussian-0.2": 0.2},
         "test-salt_and_pepper": {"none": 0.0, "test-salt_and_pepper-0.1": 0.1, "test-salt_and_pepper-0.2": 0.2},
     }
-    assert figures.strengths(["0.002", "0.02", "2e-05"]) == {"": {"0.002": 0.002, "0.02": 0.02, "2e-05": 2e-5}}
-    assert figures.strengths(["clean", "fog-1", "fog-3", "pgd-2"]) == {
+    assert sweep_figures.strengths(["0.002", "0.02", "2e-05"]) == {"": {"0.002": 0.002, "0.02": 0.02, "2e-05": 2e-5}}
+    assert sweep_figures.strengths(["clean", "fog-1", "fog-3", "pgd-2"]) == {
         "fog": {"clean": 0.0, "fog-1": 1.0, "fog-3": 3.0}
     }
-    assert figures.strengths(["adam", "sgd-0.9"]) == {}
-    assert figures.strengths(["adam", "sgd"]) == figures.strengths(["on", "off", "half-2"]) == {}
+    assert sweep_figures.strengths(["adam", "sgd-0.9"]) == {}
+    assert sweep_figures.strengths(["adam", "sgd"]) == sweep_figures.strengths(["on", "off", "half-2"]) == {}
     sweeps = [d for d in drawings(grid(3, noise=values), ["noise"]) if d.kind == "sweep"]
     assert [d.name.split("-")[2] for d in sweeps] == ["test", "train"]
     line = next(line for line in sweeps[1].figure.axes[0].lines if line.get_label() == "relu")

@@ -91,6 +91,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load_per_core() -> float:
+    """Return the load average of the last minute over the cores: above 1, measured times are other programs' too."""
+    return round(os.getloadavg()[0] / usable_cores(), 2)
+
+
 def describe(device: Any = None) -> dict[str, Any]:
     """Return package versions and the name of ``device`` (a torch.device; the CPU by default)."""
     import torch

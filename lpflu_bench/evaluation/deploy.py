@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lpflu_bench.data.base import BenchDataModule
-from lpflu_bench.environment import usable_cores
+from lpflu_bench.environment import load_per_core, usable_cores
 from lpflu_bench.evaluation.cores import Core, core_of, outputs_of, with_relu
 from lpflu_bench.evaluation.latency import Latency, Runner, measure_latency, torch_runner
 from lpflu_bench.evaluation.onnx_export import export_onnx, export_program, nodes_of_layers, require_onnx
@@ -79,12 +79,14 @@ class Deployment:
         outside: what the exported graph leaves to the program around it; empty for nothing.
         settings: of the measurement.
         versions: of what exported and ran it.
+        load: the machine's load average over its cores, after latency was measured.
     """
 
     forms: list[Deployed]
     outside: str
     settings: Settings
     versions: dict[str, str]
+    load: float
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON: the record's ``deployed``."""
@@ -123,6 +125,7 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
         twin_files = _export(twin, names, Path(scratch), "relu", inputs, calibration, paths)
         progress("measuring latency")
         latencies = _latencies((core.module, files), (twin, twin_files), inputs, settings)
+        load = load_per_core()
 
     networks = {
         "checkpoint": torch.export.load(files.checkpoint).module(),
@@ -150,7 +153,7 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
                 latencies=latencies[form],
             )
         )
-    return Deployment(rows, core.outside, settings, _versions())
+    return Deployment(rows, core.outside, settings, _versions(), load)
 
 
 def is_deployed(run: TrainedRun, settings: Settings) -> bool:

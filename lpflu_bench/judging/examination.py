@@ -17,7 +17,7 @@ import torch
 
 from lpflu_bench.activations.conformance import CHECKS
 from lpflu_bench.activations.registry import create_activation
-from lpflu_bench.environment import usable_cores
+from lpflu_bench.environment import load_per_core
 from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.judging import soundness
 from lpflu_bench.judging.findings import COMPILED_NETWORK, FATAL_STEPS, Finding, Outcome
@@ -70,18 +70,13 @@ def _load(spec: str) -> Iterator[Result]:
 def _cost_alone(functions: dict[str, str]) -> Iterator[Result]:
     from lpflu_bench.judging.cost import measure_alone  # imports networks, which takes seconds
 
-    yield {"alone": measure_alone(functions), "loads": [_load_per_core()]}
+    yield {"alone": measure_alone(functions), "loads": [load_per_core()]}
 
 
 def _cost_in_network(functions: dict[str, str], mode: str) -> Iterator[Result]:
     from lpflu_bench.judging.cost import measure_in_network
 
-    yield {"network": measure_in_network(functions, mode), "loads": [_load_per_core()]}
-
-
-def _load_per_core() -> float:
-    """Return the machine's load average of the last minute over the cores: above 1, times are the load's too."""
-    return round(os.getloadavg()[0] / usable_cores(), 2)
+    yield {"network": measure_in_network(functions, mode), "loads": [load_per_core()]}
 
 
 def _picture(spec: str) -> Iterator[Result]:

@@ -22,7 +22,7 @@ def deployed_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
 
     Keys: setting, activation, seed, form, score (the main one's title), value, change (against the checkpoint, positive
     where better), bytes, nodes, activation_nodes, signal_to_noise (dB, median over the activation layers), batch_size,
-    threads, seconds, seconds_low, seconds_high, ratio_to_relu, outside.
+    threads, seconds, seconds_low, seconds_high, ratio_to_relu, load (of the machine, per core), outside.
     """
     return [
         row
@@ -53,6 +53,7 @@ def _rows(record: Record, labels: Mapping[str, Any]) -> Iterator[dict[str, Any]]
                 "seconds_low": latency["seconds"]["low"],
                 "seconds_high": latency["seconds"]["high"],
                 "ratio_to_relu": latency["ratio_to_relu"]["median"],
+                "load": record["deployed"]["load"],
                 "outside": record["deployed"]["outside"],
             }
 
@@ -68,7 +69,12 @@ def deployed_section(records: Iterable[Record]) -> Section | None:
         tables += [_kept(part, setting), _latency(part, setting)]
     outside = dict.fromkeys(row["outside"] for row in rows if row["outside"])
     left = f" Not in the graph: {'; '.join(outside)}." if outside else ""
-    return Section("deployed", "Accuracy kept and latency after export and INT8", _NOTE + left, tables, rows)
+    load = max(row["load"] for row in rows)
+    busy = (
+        f" Measured on a busy machine (load {load:.1f} per core): its latencies are the load's too." if load > 1 else ""
+    )
+    title = "Accuracy kept and latency after export and INT8"
+    return Section("deployed", title, _NOTE + left + busy, tables, rows)
 
 
 def _groups(rows: Sequence[Mapping[str, Any]], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Mapping[str, Any]]]]:

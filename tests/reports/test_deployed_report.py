@@ -12,7 +12,7 @@ from lpflu_bench.reports.report import write_report
 from lpflu_bench.terminal import text_table
 
 
-def deployment(errors, noise, milliseconds, ratio):
+def deployment(errors, noise, milliseconds, ratio, load=0.8):
     """What deploying leaves: errors of the three forms; the latency of a batch at one thread."""
     latency = {
         "batch_size": 32,
@@ -36,7 +36,7 @@ def deployment(errors, noise, milliseconds, ratio):
         }
         for form, error in zip(("checkpoint", "onnx", "int8"), errors, strict=True)
     ]
-    return {"forms": forms, "outside": ""}
+    return {"forms": forms, "outside": "", "load": load}
 
 
 @pytest.fixture
@@ -57,6 +57,12 @@ def test_scores_kept_are_means_over_seeds_and_latencies_medians(records):
     assert kept.lines[2] == ["lpflu", "INT8", "2", "21.00", "-1.00 ± 0.71", "2.00", "64", "7", "25.0"]
     assert latency.head == ["function", "form", "threads", "batch 32, ms", "x ReLU"]
     assert latency.lines[2] == ["lpflu", "INT8", "1", "12 ± 1", "1.50"]
+
+
+def test_latencies_of_a_busy_machine_are_marked(records):
+    assert "busy" not in deployed_section(records).note
+    records[-1]["deployed"] = deployment((20.0, 20.0, 20.0), 25.0, 12.0, 1.5, load=3.21)
+    assert "Measured on a busy machine (load 3.2 per core)" in deployed_section(records).note
 
 
 def test_a_training_with_several_tests_is_deployed_once(records):

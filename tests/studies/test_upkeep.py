@@ -123,6 +123,7 @@ def test_what_can_go_and_what_stays(store, tmp_path):
     few = leftovers(store, cells, checkpoints=False)
     assert [leftover.path.name for leftover in few[:3]] == [".last.ckpt.x.part", ".last.ckpt.x.part", cell(7).hash]
     assert [leftover.kind for leftover in few[3:]] == ["lock of a dead process"] * 2
+    assert list(problems(store, [], [])) == []  # no record is wrong because of a lock
     more = [leftover for leftover in leftovers(store, cells, checkpoints=True) if leftover not in few]
     assert [leftover.path for leftover in more] == [store.run_dir(cell(0).hash) / "checkpoints" / "last.ckpt"]
     assert all(remove(store, leftover) for leftover in [*few, *more])

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,6 +31,7 @@ class Formula:
             without it the formula with the short forms of its pieces (:func:`~lpflu_bench.activations.numerics.shortly`).
         name: As in error messages.
         defaults: Parameter -> default value; taken from the formula's signature.
+        limits: The bounds of the parameters, in order; made from ``bounds``.
     """
 
     plain: Plain
@@ -43,22 +43,20 @@ class Formula:
     short: Plain | None = None
     name: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
+    limits: tuple[Bounds | None, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.name = self.name or self.plain.__name__
         if not self.defaults:
             parameters = list(inspect.signature(self.plain).parameters.values())[1:]
             self.defaults = {parameter.name: parameter.default for parameter in parameters}
+        # Not a cached property: its lock breaks the graph of a torch.compile that comes before the first eager call.
+        self.limits = tuple(self.bounds.get(name) for name in self.defaults)
 
     @property
     def settings(self) -> tuple[str, ...]:
         """Names of the parameters, in order."""
         return tuple(self.defaults)
-
-    @cached_property
-    def limits(self) -> tuple[Bounds | None, ...]:
-        """The bounds of the parameters, in order."""
-        return tuple(self.bounds.get(name) for name in self.defaults)
 
     def completed(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
         """The parameters in order, the defaults filled in.
@@ -81,13 +79,20 @@ class Formula:
     def composed(self, x: Tensor, *parameters: Any, short: bool = False) -> Tensor:
         """The formula operation by operation, in at least float32, with the dtype and shape of ``x``.
 
-        This is what torch.compile, torch.export, ONNX, torch.func and double backward see.
+        This is what torch.export, ONNX, torch.func and double backward see.
         """
-        wide = widened(x)
-        prepared = [self._prepared(index, parameter, x) for index, parameter in enumerate(parameters)]
+        wide, prepared = widened(x), self.prepared(x, parameters)
         if short and wide.dtype is torch.float32:
             return shortly(self.short or self.plain, wide, *prepared).to(x.dtype)
         return self.plain(wide, *prepared).to(x.dtype)
+
+    def prepared(self, x: Tensor, parameters: tuple[Any, ...]) -> list[Any]:
+        """The parameters within their bounds, shaped to broadcast against x.
+
+        Raises:
+            ValueError: A shape does not fit x.
+        """
+        return [self._prepared(index, parameter, x) for index, parameter in enumerate(parameters)]
 
     def _prepared(self, index: int, parameter: Any, x: Tensor) -> Any:
         limits = self.limits[index]

@@ -1,10 +1,10 @@
 """The fast path in eager mode: one pass forward, one backward, the input the only large tensor kept for backward.
 
 ``apply(formula, x, *parameters)`` gives what ``formula.composed(x, *parameters)`` gives. On ordinary tensors in eager mode
-it runs the kernels of :mod:`~lpflu_bench.activations.kernels`. Everywhere else the composed formula runs, chosen
-automatically: under ``torch.compile``, ``torch.export`` and ONNX (inductor fuses plain code with its neighbours, but not a
-kernel of ours), in functorch transforms and forward-mode AD, under dispatch modes and tensor subclasses, and in float64. A
-gradient that is itself to be differentiated comes from the formula too.
+it runs the kernels of :mod:`~lpflu_bench.activations.kernels`; under ``torch.compile`` their code is traced
+(:mod:`~lpflu_bench.activations.traced`). Everywhere else the composed formula runs, chosen automatically: in
+``torch.export`` and ONNX, in functorch transforms and forward-mode AD, under dispatch modes and tensor subclasses, and in
+float64. A gradient that is itself to be differentiated comes from the formula too.
 
 A kernel's first use in a process costs seconds, which a short run of small tensors should not pay: a tensor of fewer than
 ``MINIMUM_ELEMENTS`` elements has its formula composed until the process has seen ``SMALL_CALLS`` of them. A training
@@ -26,6 +26,7 @@ from torch import Tensor
 from lpflu_bench.activations.formula import Formula
 from lpflu_bench.activations.kernels import SMALL, Argument, Kernel, View, kernel
 from lpflu_bench.activations.torch_private import is_exporting, only_autograd_watches
+from lpflu_bench.activations.traced import traced
 
 MODES = ("fused", "eager", "compiled")
 ENVIRONMENT_VARIABLE = "LPFLU_BENCH_ACTIVATIONS"
@@ -103,11 +104,13 @@ def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False
     Returns:
         The same shape, dtype and memory format as x.
     """
-    # The first test stands alone: torch.compile and torch.export decide it while tracing and see the formula only.
-    if torch.compiler.is_compiling() or _mode == "eager":
-        return formula.composed(x, *parameters, short=inference and is_exporting())
+    # These tests come first: torch.compile and torch.export decide them while tracing and see no more than the code chosen.
     if is_exporting():
         return formula.composed(x, *parameters, short=inference)
+    if _mode == "eager":
+        return formula.composed(x, *parameters)
+    if torch.compiler.is_compiling():
+        return traced(formula, x, *parameters)
     if not _is_eager(x) or not _worth_a_kernel(x):
         return formula.composed(x, *parameters)
     if _mode == "compiled":

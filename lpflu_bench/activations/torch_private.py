@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 PRIVATE_NAMES = (
+    "torch._C._are_functorch_transforms_active",
     "torch._C._has_storage",
     "torch._C._len_torch_dispatch_stack",
     "torch._C._functorch.peek_interpreter_stack",
@@ -40,6 +41,12 @@ def only_autograd_watches(x: Tensor) -> bool:
         and torch._C._functorch.peek_interpreter_stack() is None
         and forward_ad._current_level < 0
     )
+
+
+def is_transformed() -> bool:
+    """Return whether a functorch transform or forward-mode AD is under way."""
+    # The first name, unlike the one above, is among those that torch.compile evaluates while tracing.
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_exporting() -> bool:

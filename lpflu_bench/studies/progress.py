@@ -129,7 +129,7 @@ class StudyProgress:
             said = metric_text(outcome.record, self._metrics) if outcome.record else ""
         else:
             self._failed += state == "failed"
-            said = {"retry": "again: ", "lost": "lost, again: "}.get(state, "") + str(outcome.error)
+            said = {"retry": "again: ", "lost": "lost, again: "}.get(state, "") + (outcome.error or "")
         self._line(f"{state:<9} {cell}  {duration(seconds)}  {said}")
 
     def tick(self, queued: Sequence[Cell], slots: int) -> None:

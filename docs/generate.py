@@ -7,8 +7,10 @@ import csv
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,7 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
     )
     yield "contributing.md", (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     yield "results.md", _results()
+    yield from _gallery()
     for name in ("inference/error.png", "pictures/functions.png"):
         yield f"pictures/{Path(name).name}", (ROOT / "results" / name).read_bytes()
 
@@ -162,6 +165,23 @@ def _results() -> str:
     for title, file in (("The swap in other networks", "swap/README.md"), ("Everything under results/", "README.md")):
         lines += [f"## {title}", "", *_without_title((ROOT / "results" / file).read_text("utf-8")), ""]
     return "\n".join(lines)
+
+
+def _gallery() -> Iterator[tuple[str, str | bytes]]:
+    """The pages that the suite itself writes: committed studies' reports, and a data check made now."""
+    lines = ["# Gallery", "", "Pages as the suite writes them, each one file that opens without a network.", ""]
+    for report in sorted((ROOT / "results").glob("*/index.html")):
+        study = report.parent.name
+        title = re.search(r"<title>(.+?)</title>", report.read_text("utf-8"))
+        lines.append(f"- [{title[1] if title else study}](gallery/{study}.html): `lpflu-bench study report {study}`")
+        yield f"gallery/{study}.html", report.read_bytes()
+    check = ("data", "check", "voc", "--data.root", "embedded", "--data.classes", "[circle, square, triangle]")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "lpflu_bench.cli", *check, "--out", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        yield "gallery/data-check.html", (Path(folder) / "index.html").read_bytes()
+    lines.append(f"- [A data check of boxes](gallery/data-check.html): `lpflu-bench {shlex.join(check)}`")
+    yield "gallery.md", "\n".join([*lines, ""])
 
 
 def _without_title(markdown: str) -> list[str]:

@@ -101,10 +101,9 @@ def examine(
     found = Examination()
     done: list[str] = []
     allowed = {START: START_SECONDS, COMPILED_NETWORK: compile_seconds}
-    if compile_seconds < COMPILE_SECONDS:
+    skipped = compile_seconds < COMPILE_SECONDS
+    if skipped:
         done.append(COMPILED_NETWORK)
-        text = f"not measured: compiling takes about {duration(COMPILE_SECONDS)}, the budget allows {duration(compile_seconds)}"
-        found.findings.append(Finding(COMPILED_NETWORK, Outcome.NOTED, text))
     while True:
         with tempfile.TemporaryFile("w+", errors="replace") as errors:
             process = subprocess.Popen(
@@ -128,6 +127,9 @@ def examine(
             finally:
                 _kill(process)
             if not step:
+                if skipped and found.fatal is None:
+                    text = f"not measured: it takes {duration(COMPILE_SECONDS)}, the budget allows {duration(compile_seconds)}"
+                    found.findings.append(Finding(COMPILED_NETWORK, Outcome.NOTED, text))
                 return found
             errors.seek(0)
             said = one_line((errors.read().strip().splitlines() or [""])[-1], 160)

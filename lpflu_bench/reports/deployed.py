@@ -112,6 +112,12 @@ def _median(rows: Sequence[Mapping[str, Any]], key: str, text: str) -> str:
     return text.format(median(values)) if values else ""
 
 
+def _milliseconds(seconds: float, digits: int) -> str:
+    """Return milliseconds to some digits, never as a power of ten."""
+    value = 1000 * seconds
+    return f"{value:.{digits}g}" if value < 10**digits else f"{value:.0f}"
+
+
 def _latency(rows: Sequence[Mapping[str, Any]], setting: str) -> TextTable:
     batches = sorted({row["batch_size"] for row in rows})
     lines = []
@@ -122,7 +128,7 @@ def _latency(rows: Sequence[Mapping[str, Any]], setting: str) -> TextTable:
             spread = median(row["seconds_high"] - row["seconds_low"] for row in timed) / 2 if timed else 0.0
             line += (
                 [
-                    f"{1000 * median(row['seconds'] for row in timed):.3g} ± {1000 * spread:.2g}",
+                    f"{_milliseconds(median(row['seconds'] for row in timed), 3)} ± {_milliseconds(spread, 2)}",
                     f"{median(row['ratio_to_relu'] for row in timed):.2f}",
                 ]
                 if timed

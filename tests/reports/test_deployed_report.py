@@ -59,6 +59,12 @@ def test_scores_kept_are_means_over_seeds_and_latencies_medians(records):
     assert latency.lines[2] == ["lpflu", "INT8", "1", "12 ± 1", "1.50"]
 
 
+def test_slow_latencies_are_printed_in_full(records):
+    records[-1]["deployed"] = deployment((20.0, 20.0, 20.0), 25.0, 6060.0, 1.5)
+    latency = deployed_section(records[-1:]).tables[1]
+    assert latency.lines[0][3] == "6060 ± 1"
+
+
 def test_latencies_of_a_busy_machine_are_marked(records):
     assert "busy" not in deployed_section(records).note
     records[-1]["deployed"] = deployment((20.0, 20.0, 20.0), 25.0, 12.0, 1.5, load=3.21)

@@ -3,9 +3,9 @@
     uv run python benchmarks/conformance.py [--only 'leaky_*'] [--checks fx export] [--out results/conformance]
 
 Writes matrix.csv (a row for each function, check and dtype, with the reason where one fails) and README.md (the table). Rows
-of other functions and checks that the file holds already stay. The checks are those of
-lpflu_bench/activations/conformance.py, which the tests run too; FSDP2 runs in two processes. On two idle cores a function takes
-about half a minute, mostly for torch.compile.
+of other functions and checks that the file holds already stay, so that it can be made in slices. The checks are those of
+lpflu_bench/activations/conformance.py, which the tests run too; FSDP2 runs in two processes, and torch.compile on many
+functions at once. On one idle core a function takes about half a minute, mostly for the kernels.
 """
 
 import argparse
@@ -20,24 +20,35 @@ from torch import distributed, multiprocessing
 
 from lpflu_bench.activations import create_activation, fused
 from lpflu_bench.activations.catalogue import ENTRIES
-from lpflu_bench.activations.conformance import CHECKS, DTYPES, FLOAT32_ONLY
+from lpflu_bench.activations.conformance import CHECKS, DTYPES, FLOAT32_ONLY, compile_together
 
 NAMES = [*ENTRIES, *(f"leaky_{name}" for name, entry in ENTRIES.items() if entry.smooth_relu)]
 COLUMNS = ["function", "check", "dtype", "passes", "reason"]
 PROCESSES = 2
+TOGETHER = 16
 
 
 def short(dtype):
     return str(dtype).removeprefix("torch.")
 
 
+def build(name):
+    return functools.partial(create_activation, name)
+
+
+def outcome(name, check, dtype, error=None):
+    if error is None:
+        return [name, check, short(dtype), True, ""]
+    gist = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return [name, check, short(dtype), False, f"{type(error).__name__}: {gist[:160]}"]
+
+
 def row(name, check, dtype):
     try:
-        CHECKS[check](functools.partial(create_activation, name), dtype)
+        CHECKS[check](build(name), dtype)
     except Exception as error:  # the table says which
-        gist = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        return [name, check, short(dtype), False, f"{type(error).__name__}: {gist[:160]}"]
-    return [name, check, short(dtype), True, ""]
+        return outcome(name, check, dtype, error)
+    return outcome(name, check, dtype)
 
 
 def rows_of(name, checks):
@@ -59,6 +70,11 @@ def fsdp2_rows(names):
         ranks = [pd.read_csv(Path(folder, f"{rank}.csv"), keep_default_na=False) for rank in range(PROCESSES)]
     ranks[0]["passes"] &= ranks[1]["passes"]
     return ranks[0].to_numpy().tolist()
+
+
+def compiled_rows(names, dtype):
+    failures = compile_together([build(name) for name in names], dtype)
+    return [outcome(name, "compile", dtype, error) for name, error in zip(names, failures, strict=True)]
 
 
 def markdown(table):
@@ -97,23 +113,30 @@ def write(rows, out):
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(file, index=False, lineterminator="\n")
     (out / "README.md").write_text(markdown(table))
-    return table
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="*", help="shell pattern of functions")
+    parser.add_argument("--only", nargs="+", default=["*"], help="shell patterns of functions")
     parser.add_argument("--out", type=Path, default=Path("results/conformance"))
     parser.add_argument("--checks", nargs="+", choices=CHECKS, default=list(CHECKS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     fused.set_small_kernels(False)  # the check of the kernels takes a large tensor
-    names = fnmatch.filter(NAMES, options.only)
+    names = [name for name in NAMES if any(fnmatch.fnmatch(name, pattern) for pattern in options.only)]
     if "fsdp2" in options.checks:
         write(fsdp2_rows(names), options.out)
-    for number, name in enumerate(names):
-        table = write(rows_of(name, [check for check in options.checks if check != "fsdp2"]), options.out)
+    if "compile" in options.checks:
+        for start in range(0, len(names), TOGETHER):
+            group = names[start : start + TOGETHER]
+            for dtype in DTYPES:
+                write(compiled_rows(group, dtype), options.out)
+                print(f"compile, {short(dtype)}: {', '.join(group)}", flush=True)
+    one_by_one = [check for check in options.checks if check not in {"compile", "fsdp2"}]
+    for number, name in enumerate(names if one_by_one else []):
+        write(rows_of(name, one_by_one), options.out)
         print(f"{number + 1} of {len(names)}: {name}", flush=True)
+    table = pd.read_csv(options.out / "matrix.csv", keep_default_na=False)
     print(table.groupby("check", sort=False)["passes"].agg(["sum", "count"]).to_string())
 
 

@@ -1,8 +1,11 @@
 """What every activation module of this package is."""
 
+import functools
 import inspect
+import math
+import numbers
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 from lpflu_bench.activations.formula import require_floating
 from lpflu_bench.activations.pointwise import Pointwise
 from lpflu_bench.activations.torch_private import fx_path, is_traced_by_fx, record_call
+from lpflu_bench.text import nearest
 
 
 class Options(TypedDict, total=False):
@@ -22,6 +26,34 @@ class Options(TypedDict, total=False):
     """Where parameters and buffers are made."""
     dtype: torch.dtype | None
     """Their dtype; never below float32."""
+
+
+def _with_checked_numbers(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that refuses, in one line, other than finite numbers for what is annotated as float or int."""
+    signature = inspect.signature(init)
+    kinds = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation in (float, int)
+    }
+
+    @functools.wraps(init)
+    def checked(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        given = {**dict(zip(list(signature.parameters)[1:], args, strict=False)), **kwargs}
+        for name, kind in kinds.items():
+            if name in given:
+                _require_number(type(self).__name__.lower(), name, given[name], kind)
+        init(self, *args, **kwargs)
+
+    return checked
+
+
+def _require_number(function: str, name: str, value: object, kind: type) -> None:
+    wanted = "a whole number" if kind is int else "a number"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral if kind is int else numbers.Real):
+        raise TypeError(f"{function}: {name} must be {wanted}, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{function}: {name} must be finite, got {value}")
 
 
 class Activation(nn.Module):
@@ -37,14 +69,23 @@ class Activation(nn.Module):
 
     function: ClassVar[Pointwise[...]]
 
-    def __init__(
-        self, *, inplace: bool = False, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> None:
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"{type(self).__name__.lower()}: dtype must be a floating-point dtype, got {dtype}")
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the constructor refuse what its annotations do not allow."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _with_checked_numbers(cls.__init__)  # type: ignore[method-assign]
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        name = type(self).__name__.lower()
+        if unknown := sorted(set(options) - set(Options.__annotations__)):
+            settings = {*inspect.signature(type(self)).parameters, *Options.__annotations__} - {"options"}
+            raise TypeError(f"{name}: {unknown[0]} is no setting of it{nearest(unknown[0], settings)}")
+        dtype = options.get("dtype")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"{name}: dtype must be a floating-point dtype, got {dtype!r}")
         super().__init__()
-        self.inplace = inplace
-        self._device = device
+        self.inplace = options.get("inplace", False)
+        self._device = options.get("device")
         self._dtype = dtype if dtype is not None and dtype.itemsize >= 4 else torch.float32
         self._initial: dict[str, tuple[float, ...]] = {}
 

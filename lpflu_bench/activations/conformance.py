@@ -15,7 +15,7 @@ import io
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -316,12 +316,50 @@ def _process_group() -> Iterator[None]:
             distributed.destroy_process_group()
 
 
+class _SideBySide(nn.Module):
+    """Modules that each have an input of their own."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(modules)
+
+    def forward(self, *inputs: Tensor) -> list[Tensor]:
+        return [module(x) for module, x in zip(self.each, inputs, strict=True)]
+
+
+def _results_of_each(module: _SideBySide, run: Callable[..., list[Tensor]], dtype: torch.dtype) -> list[list[Tensor]]:
+    inputs = [_inputs(dtype).requires_grad_() for _ in module.each]
+    values = run(*inputs)
+    wanted = [[x, *_parameters(each)] for x, each in zip(inputs, module.each, strict=True)]
+    every = [tensor for each in wanted for tensor in each]
+    weights = [torch.linspace(-1, 1, y.numel()).view(y.shape).to(y.dtype) for y in values]
+    found = iter(torch.autograd.grad(values, every, weights, materialize_grads=True))
+    return [[y, *(next(found) for _ in each)] for y, each in zip(values, wanted, strict=True)]
+
+
+def compile_together(builds: Sequence[Build], dtype: torch.dtype = torch.float32) -> list[Exception | None]:
+    """The check ``compile`` of several modules in one graph, in a fraction of the time; what went wrong with each."""
+    torch.compiler.reset()
+    module = _SideBySide([_module(build, dtype) for build in builds])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = _results_of_each(module, torch.compile(module, fullgraph=True), dtype)
+    except Exception as error:  # which of them is to blame?
+        return [error] if len(builds) == 1 else [compile_together([build], dtype)[0] for build in builds]
+    failures: list[Exception | None] = []
+    for a, b in zip(found, _results_of_each(module, module, dtype), strict=True):
+        try:
+            _same(a, b, dtype)
+            failures.append(None)
+        except AssertionError as error:
+            failures.append(error)
+    return failures
+
+
 @_check
 def compile(build: Build, dtype: torch.dtype) -> None:
-    """``torch.compile`` in one graph: values and gradients."""
-    torch.compiler.reset()
-    module = _module(build, dtype)
-    x = _inputs(dtype)
-    parameters = _parameters(module)
-    expected = _results(module, x, parameters)
-    _same(_results(torch.compile(module, fullgraph=True), x, parameters), expected, dtype)
+    """``torch.compile`` in one graph, before any call in eager mode: values and gradients."""
+    (failure,) = compile_together([build], dtype)
+    if failure is not None:
+        raise failure

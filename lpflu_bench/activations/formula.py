@@ -76,6 +76,12 @@ class Formula:
                 raise TypeError(f"{self.name}: the parameter {name} is missing")
         return tuple(values.values())
 
+    def require_parameters(self, parameters: tuple[Any, ...]) -> None:
+        """Raise a one-line TypeError unless all parameters are of kinds that a formula can take."""
+        for (name, default), value in zip(self.defaults.items(), parameters, strict=True):
+            if name not in self.coefficients:
+                require_parameter(self.name, name, value, default)
+
     def composed(self, x: Tensor, *parameters: Any, short: bool = False) -> Tensor:
         """The formula operation by operation, in at least float32, with the dtype and shape of ``x``.
 
@@ -101,8 +107,10 @@ class Formula:
         name = self.settings[index]
         if name in self.coefficients:
             return coefficients(self.name, name, parameter, self.coefficients[name])
-        if not isinstance(parameter, Tensor) or name in self.elementwise:
+        if not isinstance(parameter, Tensor):
             return parameter
+        if name in self.elementwise:
+            return elementwise(self.name, name, parameter, x)
         return channelwise(self.name, name, parameter, x)
 
 
@@ -111,6 +119,21 @@ def require_floating(name: str, x: Any) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name}: x must be a floating-point tensor, got {given}")
+
+
+_NUMBERS = (int, float, torch.SymInt, torch.SymFloat)
+
+
+def require_parameter(function: str, name: str, value: Any, default: Any) -> None:
+    """Raise a one-line TypeError unless ``value`` is a number or real floating-point tensor, or a word where the default is."""
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            return
+    elif isinstance(value, str if isinstance(default, str) else _NUMBERS) and not isinstance(value, bool):
+        return
+    given = value.dtype if isinstance(value, Tensor) else type(value).__name__
+    wanted = "a string" if isinstance(default, str) else "a number or a floating-point tensor"
+    raise TypeError(f"{function}: {name} must be {wanted}, got {given}")
 
 
 def widened(x: Tensor) -> Tensor:
@@ -148,6 +171,18 @@ def channelwise(function: str, name: str, parameter: Tensor, x: Tensor) -> Tenso
         f"{function}: {name} has shape {list(parameter.shape)}, but x of shape {list(x.shape)} has "
         f"{'no channel dimension' if channels is None else f'{channels} channels'}"
     )
+
+
+def elementwise(function: str, name: str, parameter: Tensor, x: Tensor) -> Tensor:
+    """Return a parameter that has a value for each element, or one, as it is.
+
+    Raises:
+        ValueError: It has other values than that.
+    """
+    if parameter.numel() != 1 and parameter.shape != x.shape:
+        given, wanted = list(parameter.shape), list(x.shape)
+        raise ValueError(f"{function}: {name} has shape {given}, but must have one value or x's shape {wanted}")
+    return parameter
 
 
 def coefficients(function: str, name: str, parameter: Any, length: int) -> Tensor:

@@ -45,13 +45,15 @@ class Pointwise(Formula, Generic[P]):
         """Compute the function.
 
         Raises:
-            TypeError: x is not a floating-point tensor, or a parameter is missing or unknown.
+            TypeError: x is not a floating-point tensor, or a parameter is missing, unknown or nothing that a parameter can be.
             ValueError: A parameter's shape does not fit x.
         """
+        complete = not kwargs and len(args) == len(self.defaults)
+        parameters = args if complete else self.completed(args, kwargs)
         if not is_traced_by_fx(x):
             require_floating(self.name, x)
-        complete = not kwargs and len(args) == len(self.defaults)
-        return self.run(x, args if complete else self.completed(args, kwargs))
+            self.require_parameters(parameters)
+        return self.run(x, parameters)
 
     def run(self, x: Tensor, parameters: tuple[Any, ...], *, inference: bool = False) -> Tensor:
         """Compute the function of x and all its parameters.

@@ -14,18 +14,18 @@ Rounds alternate, so that a drift of the machine hits all alike; ratios are of t
 """
 
 import argparse
-import statistics
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import seed_everything
-from rates import bare_rate, epoch_rate, suite_rate
+from rates import bare_rate, epoch_rate, in_turns, print_rates, suite_rate
 from torch.utils.data import DataLoader
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision import datasets
@@ -38,15 +38,6 @@ from lpflu_bench.training.output import quiet
 
 SIZE, BATCH, WORKERS = 320, 32, 2
 STEP_SIZE, STEP_BATCH = 64, 8
-
-
-def report(what: str, rates: dict[str, list[float]], unit: str, note: str = "") -> None:
-    print(what)
-    reference = statistics.median(next(iter(rates.values())))
-    for name, values in rates.items():
-        median = statistics.median(values)
-        spread = f"{min(values):.1f} to {max(values):.1f}"
-        print(f"  {name:24}{median:9.2f} {unit}  ratio {median / reference:6.3f}  ({spread}{note})")
 
 
 # --- mAP ----------------------------------------------------------------------------------------------------------
@@ -76,18 +67,19 @@ def mean_average_precision(rounds: int) -> None:
         "suite, pycocotools": lambda: BoxMAP("pycocotools"),
         "suite": BoxMAP,
     }
-    rates: dict[str, list[float]] = {name: [] for name in ways}
     values = {}
-    for _ in range(rounds):
-        for name, build in ways.items():
-            metric = build()
-            metric.warn_on_many_detections = False
-            start = time.perf_counter()
-            for i in range(0, len(predictions), 100):
-                metric.update(predictions[i : i + 100], targets[i : i + 100])
-            values[name] = float(metric.compute()["map"])
-            rates[name].append(len(predictions) / (time.perf_counter() - start))
-    report("COCO mAP of 1,000 images x 100 detections", rates, "images/s")
+
+    def rate(name: str) -> float:
+        metric = ways[name]()
+        metric.warn_on_many_detections = False
+        start = time.perf_counter()
+        for i in range(0, len(predictions), 100):
+            metric.update(predictions[i : i + 100], targets[i : i + 100])
+        values[name] = float(metric.compute()["map"])
+        return len(predictions) / (time.perf_counter() - start)
+
+    rates = in_turns({name: partial(rate, name) for name in ways}, rounds)
+    print_rates("COCO mAP of 1,000 images x 100 detections", rates)
     print("  mAP " + ", ".join(f"{name}: {value:.7f}" for name, value in values.items()))
     print(f"  the suite's backends differ by {abs(values['suite'] - values['suite, pycocotools']):.1e}")
 
@@ -169,12 +161,11 @@ def pipeline(rounds: int, count: int) -> None:
 
         ways = {"per image": lambda: plain, "suite": suite, "suite, before augmenting": lambda: cached}
         first = {name: epoch_rate(batches()) for name, batches in ways.items()}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, batches in ways.items():
-                rates[name].append(epoch_rate(batches()))
+        rates = in_turns(
+            {name: lambda batches=batches: epoch_rate(batches()) for name, batches in ways.items()}, rounds
+        )
     note = f"; first epoch of the suite {first['suite']:.1f}"
-    report(f"input pipeline, {count} images of 500 x 375, {WORKERS} workers", rates, "images/s", note)
+    print_rates(f"input pipeline, {count} images of 500 x 375, {WORKERS} workers", rates, note)
 
 
 # --- training step ------------------------------------------------------------------------------------------------
@@ -219,11 +210,11 @@ def step(rounds: int, steps: int) -> None:
     data = shapes()
     batches = [data.prepare_batch(batch) for batch in data.train_dataloader()]
     for activation in ("relu", "lpflu"):
-        rates: dict[str, list[float]] = {"bare": [], "suite": []}
-        for _ in range(rounds):
-            rates["bare"].append(bare_rate(module(activation), loss, batches, steps))
-            rates["suite"].append(suite_rate(module(activation), decoded(), STEP_BATCH, steps))
-        report(f"training step, {activation}", rates, "images/s")
+        ways = {
+            "bare": lambda name=activation: bare_rate(module(name), loss, batches, steps),
+            "suite": lambda name=activation: suite_rate(module(name), decoded(), STEP_BATCH, steps),
+        }
+        print_rates(f"training step, {activation}", in_turns(ways, rounds))
 
 
 def main() -> None:

@@ -6,18 +6,17 @@ per image: PIL, torchvision's ColorJitter + RandomHorizontalFlip + ToTensor + No
 kornia:    the suite's uint8 array and flip, kornia's batched ColorJiggle.
 suite:     `lpflu_bench.data`, batches gathered from the array and augmented at once, in one process.
 
-All get the same random images, as CIFAR-100 has them, and as many cores. Ratios are medians of rounds taken in turn.
+All get the same random images, as CIFAR-100 has them, and as many cores. Rounds alternate; ratios are of the medians.
 """
 
 import argparse
-import statistics
-import sys
 import time
 import warnings
 from collections.abc import Iterable
 
 import torch
 from PIL import Image
+from rates import in_turns, print_rates
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -105,15 +104,8 @@ def main() -> None:
     data.setup("fit")
     per_image = DataLoader(PerImage(data), batch_size=BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
     ways = {"per image": lambda: per_image, "kornia": lambda: kornia(data), "suite": lambda: suite(data)}
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(args.rounds):
-        print(f"round {number + 1} of {args.rounds}", end="\r", file=sys.stderr, flush=True)
-        for name, batches in ways.items():
-            rates[name].append(rate(batches(), args.seconds))
-    print(f"{'':12}{'images/s':>10}{'x per image':>14}   median of {args.rounds} rounds, {args.workers} core(s)")
-    for name, values in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(values, rates["per image"], strict=True))
-        print(f"{name:12}{statistics.median(values):>10,.0f}{ratio:>14.2f}")
+    measures = {name: lambda batches=batches: rate(batches(), args.seconds) for name, batches in ways.items()}
+    print_rates(f"input pipeline of CIFAR-100, {args.workers} core(s)", in_turns(measures, args.rounds))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Images a second of input pipelines and of training steps, bare and through the suite: what the benchmarks share."""
 
+import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pytorch_lightning import Callback, LightningDataModule, Trainer
@@ -13,6 +15,26 @@ from lpflu_bench.callbacks import FiniteLoss, RunRecord, SlopeEMA
 from lpflu_bench.modules.base import BenchModule
 
 WARM_UP = 5
+
+
+def in_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Measure each way once a round, so that a drift of the machine hits all alike."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", end="\r", file=sys.stderr, flush=True)
+        for name, measure in ways.items():
+            rates[name].append(measure())
+    return rates
+
+
+def print_rates(what: str, rates: Mapping[str, list[float]], note: str = "") -> None:
+    """Print the medians, and their ratios to the first one's."""
+    print(what)
+    reference = statistics.median(next(iter(rates.values())))
+    for name, values in rates.items():
+        median = statistics.median(values)
+        spread = f"{min(values):.1f} to {max(values):.1f}"
+        print(f"  {name:24}{median:9.2f} images/s  ratio {median / reference:6.3f}  ({spread}{note})")
 
 
 def epoch_rate(batches: Iterable) -> float:

@@ -13,7 +13,6 @@ Rounds alternate, so that a drift of the machine hits all alike; ratios are of t
 """
 
 import argparse
-import statistics
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from pytorch_lightning import seed_everything
-from rates import bare_rate, epoch_rate, suite_rate
+from rates import bare_rate, epoch_rate, in_turns, print_rates, suite_rate
 from torch.utils.data import DataLoader
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
@@ -112,19 +111,12 @@ def pipeline(rounds: int, count: int) -> None:
 
         ways = {"per image": lambda: plain, "suite": suite}
         first = {name: epoch_rate(batches()) for name, batches in ways.items()}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, batches in ways.items():
-                rates[name].append(epoch_rate(batches()))
-    torch.set_num_threads(threads)
-    reference = statistics.median(rates["per image"])
-    print(f"input pipeline, {count} scenes of 2048 x 1024, {WORKERS} workers")
-    for name, values in rates.items():
-        median = statistics.median(values)
-        print(
-            f"  {name:12}{median:8.1f} images/s  ratio {median / reference:6.2f}  "
-            f"(first epoch {first[name]:.1f}; later {min(values):.1f} to {max(values):.1f})"
+        rates = in_turns(
+            {name: lambda batches=batches: epoch_rate(batches()) for name, batches in ways.items()}, rounds
         )
+    torch.set_num_threads(threads)
+    note = f"; first epoch of the suite {first['suite']:.1f}"
+    print_rates(f"input pipeline, {count} scenes of 2048 x 1024, {WORKERS} workers", rates, note)
 
 
 def module(activation: str) -> SegmentationModule:
@@ -161,17 +153,11 @@ def step(rounds: int, steps: int) -> None:
     data.setup("fit")
     batches = [data.prepare_batch(batch) for batch in data.train_dataloader()]
     for activation in ("relu", "lpflu"):
-        rates: dict[str, list[float]] = {"bare": [], "suite": []}
-        for _ in range(rounds):
-            rates["bare"].append(bare_rate(module(activation), loss, batches, steps))
-            rates["suite"].append(suite_rate(module(activation), decoded(), STEP_BATCH, steps))
-        reference = statistics.median(rates["bare"])
-        for name, values in rates.items():
-            median = statistics.median(values)
-            print(
-                f"training step {activation:6}{name:8}{median:8.1f} images/s  ratio {median / reference:.3f}  "
-                f"({min(values):.1f} to {max(values):.1f})"
-            )
+        ways = {
+            "bare": lambda name=activation: bare_rate(module(name), loss, batches, steps),
+            "suite": lambda name=activation: suite_rate(module(name), decoded(), STEP_BATCH, steps),
+        }
+        print_rates(f"training step, {activation}", in_turns(ways, rounds))
 
 
 def main() -> None:

@@ -9,13 +9,12 @@ Rounds alternate, so that a drift of the machine hits both alike; the ratio is o
 """
 
 import argparse
-import statistics
 import warnings
 
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import seed_everything
-from rates import bare_rate, suite_rate
+from rates import bare_rate, in_turns, print_rates, suite_rate
 
 from lpflu_bench.data import Shapes
 from lpflu_bench.modules import ClassificationModule, WarmupDecayHold
@@ -54,18 +53,14 @@ def main() -> None:
     data.setup("fit")
     batches = [data.prepare_batch(batch) for batch, _ in zip(data.train_dataloader(), range(20), strict=False)]
     for activation in ("relu", "lpflu"):
-        rates: dict[str, list[float]] = {"bare": [], "suite, no augmentation": [], "suite": []}
-        for _ in range(args.rounds):
-            rates["bare"].append(bare_rate(module(activation), loss, batches, args.steps))
-            rates["suite, no augmentation"].append(suite_rate(module(activation), shapes("none"), BATCH, args.steps))
-            rates["suite"].append(suite_rate(module(activation), shapes("jitter_flip"), BATCH, args.steps))
-        reference = statistics.median(rates["bare"])
-        for name, values in rates.items():
-            median = statistics.median(values)
-            print(
-                f"{activation:6} {name:24} {median:8.0f} images/s  ratio {median / reference:.3f}"
-                f"  (spread {min(values):.0f} to {max(values):.0f})"
-            )
+        ways = {
+            "bare": lambda name=activation: bare_rate(module(name), loss, batches, args.steps),
+            "suite, no augmentation": lambda name=activation: suite_rate(
+                module(name), shapes("none"), BATCH, args.steps
+            ),
+            "suite": lambda name=activation: suite_rate(module(name), shapes("jitter_flip"), BATCH, args.steps),
+        }
+        print_rates(f"training step, {activation}", in_turns(ways, args.rounds))
 
 
 if __name__ == "__main__":

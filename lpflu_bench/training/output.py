@@ -52,6 +52,8 @@ def quiet() -> None:
     """Silence what Lightning says of choices that this suite made on purpose."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # The first kernel imports it; it warns where CUDA is installed and no GPU is there.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",
         ".*GPU available but not used.*",

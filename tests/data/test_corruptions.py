@@ -274,3 +274,13 @@ def test_refused(name, severity, message):
         Corruption(name, severity)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_levels_of_noise_are_the_benchmarks():
+    """Of CIFAR-10-C and ImageNet-C, as their authors' code has them."""
+    levels = {
+        "gaussian_noise": ((0.04, 0.06, 0.08, 0.09, 0.10), (0.08, 0.12, 0.18, 0.26, 0.38)),
+        "shot_noise": ((500, 250, 100, 75, 50), (60, 25, 12, 5, 3)),
+        "impulse_noise": ((0.01, 0.02, 0.03, 0.05, 0.07), (0.03, 0.06, 0.09, 0.17, 0.27)),
+    }
+    assert {name: (KINDS[name].small, KINDS[name].large) for name in levels} == levels

@@ -235,3 +235,12 @@ def test_a_file_that_onnx_runtime_cannot_run(tmp_path):
     with pytest.raises(UserError, match="ONNX Runtime cannot run the exported network") as error:
         make_session(tmp_path / "a.onnx")
     assert "\n" not in str(error.value)
+
+
+def test_what_torch_export_cannot_do_is_one_line(monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("a single line")
+
+    monkeypatch.setattr(torch.export, "export", refuse)
+    with pytest.raises(UserError, match=r"^torch.export cannot export the network: ValueError: a single line$"):
+        export_program(nn.Identity(), torch.zeros(2, 3))

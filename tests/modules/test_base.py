@@ -36,11 +36,21 @@ def weights(module: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
+class TwoConvolutions(nn.Sequential):
+    """A network of every kind of layer with weights."""
+
+    def __init__(self, num_classes):
+        layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
+
+
 def test_every_function_starts_from_the_same_weights():
-    reference = weights(TinyModule(activation="relu"))
+    network = f"{__name__}.TwoConvolutions"
+    reference = weights(TinyModule(network=network, activation="relu"))
+    assert len(reference) == 11
     for name in list_activations():
         torch.manual_seed(hash(name) % 1000)  # whatever was drawn before does not matter
-        ours = weights(TinyModule(activation=name))
+        ours = weights(TinyModule(network=network, activation=name))
         assert ours.keys() == reference.keys()
         assert all(torch.equal(ours[key], reference[key]) for key in reference), name
 

@@ -8,6 +8,7 @@ from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers
 from lpflu_bench.networks.image_sizes import check_image_size
+from lpflu_bench.networks.strides import keep_last_downsamplings
 
 
 def feature_sizes(network, image_size):
@@ -65,6 +66,16 @@ def test_pooling_that_only_made_things_smaller_is_taken_out():
     assert isinstance(network.maxpool, nn.Identity)
     assert network.conv1.stride == (1, 1)
     assert network.layer2[0].downsample[0].stride == (2, 2)
+
+
+def test_a_downsampling_that_is_no_module_is_not_silently_kept():
+    class PoolsInForward(nn.Sequential):
+        def forward(self, x):
+            return self[1](nn.functional.max_pool2d(self[0](x), 2))
+
+    network = PoolsInForward(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1))
+    with pytest.raises(UserError, match="downsamplings=1: mine still has 2 without the strides of its first 2"):
+        keep_last_downsamplings(network, 1, "mine")
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("resnet8", 3), ("resnet20", 9)])

@@ -272,3 +272,16 @@ def test_a_sentence_about_many_functions_names_them_alone():
         (said,) = (text for word, text in sentences(column) if word == "worse")
         assert all(name in said for name in shown[1:])
         assert ("[" in said) == interval
+
+
+@pytest.mark.parametrize(
+    ("levels", "placed"),
+    [
+        ([9.0, 10.0, 9.5], [2.0, 10.0, 6.0]),  # pushed down from the top, in their order
+        ([0.0, 1.0, 9.0], [0.0, 4.0, 9.0]),
+        ([5.0], [5.0]),
+        ([], []),
+    ],
+)
+def test_labels_are_spread_apart(levels, placed):
+    assert drawing.spread_apart(levels, 4.0, 10.0) == placed

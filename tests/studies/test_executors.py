@@ -1,5 +1,6 @@
 import inspect
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def pool():
 
 
 def test_local_runs_in_this_process_and_reports_failures(tmp_path):
-    executor = LocalExecutor(Path(), time_limit=0.3)
+    executor, earlier = LocalExecutor(Path(), time_limit=0.3), signal.getsignal(signal.SIGALRM)
     behaviours = ["ok", "raise", "refuse", "hang"]
     jobs = [job(tmp_path, i, behaviour) for i, behaviour in enumerate(behaviours)]
     ok, broken, refused, hung = drain(executor, jobs).values()
@@ -61,6 +62,7 @@ def test_local_runs_in_this_process_and_reports_failures(tmp_path):
     assert (broken.error, broken.final) == ("RuntimeError: broken", False)
     assert (refused.error, refused.final) == ("wrong setting", True)
     assert "time limit" in hung.error
+    assert signal.getsignal(signal.SIGALRM) is earlier
 
 
 def test_a_worker_lives_over_cells(tmp_path, pool):

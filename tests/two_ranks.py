@@ -3,7 +3,7 @@
 import os
 import socket
 
-import torch
+from children import CHILDREN
 
 
 def _rank(rank, port, queue, function, arguments):
@@ -23,15 +23,13 @@ def _rank(rank, port, queue, function, arguments):
 def on_two_ranks(function, *arguments):
     """Return {rank: what ``function(*arguments, devices=2, strategy=...)`` returned there}; of a failed rank, its error.
 
-    The function has to be importable and its result picklable, as the processes are spawned: forking after torch has
-    been imported can deadlock.
+    The function has to be importable and its result picklable.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=_rank, args=(rank, port, queue, function, arguments)) for rank in range(2)]
+    queue = CHILDREN.Queue()
+    processes = [CHILDREN.Process(target=_rank, args=(rank, port, queue, function, arguments)) for rank in range(2)]
     for process in processes:
         process.start()
     got = dict(queue.get(timeout=280) for _ in processes)

@@ -1,6 +1,5 @@
 """A run that is killed at any step and continued ends with the uninterrupted run's weights, bit for bit (on a CPU)."""
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import CHILDREN
 
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.identity import config_hash
@@ -38,11 +38,6 @@ def config():
             "trainer.enable_progress_bar": False,
         },
     )
-
-
-# Forking this process fails once another test has started autograd's threads; a fork server has imported torch and no more.
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["lpflu_bench.training.lightning_cli", "lpflu_bench.studies.cell"])
 
 
 def child(config, folder, kill_at):

@@ -1,5 +1,7 @@
 """Shared by all tests: one seed, few threads, and a tiny LightningModule with every real mechanism in it."""
 
+import gc
+
 import pytest
 import torch
 
@@ -14,3 +16,13 @@ def _run_seed(monkeypatch):
 
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would import both under one name
+
+
+def pytest_collection_finish():
+    """Leave what is there by now out of every later collection: a run collects several times, and walks it each time."""
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    """Let the interpreter clean up at its end as ever: libraries report what they find left."""
+    gc.unfreeze()

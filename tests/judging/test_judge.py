@@ -76,6 +76,7 @@ def test_costs_of_a_busy_machine_are_marked(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # ten trainings
 def test_a_renamed_relu_is_equivalent_and_done_once(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [

@@ -144,6 +144,83 @@ def test_pau_fits_leaky_relu_only_near_zero():
     assert pau(torch.tensor([-10.0, 10.0]).double()).tolist() == pytest.approx([-2.73, 9.02], abs=0.01)
 
 
+@given(x=arguments, a=st.floats(-0.4, 2))
+@few
+def test_expanded_gates_of_opposite_arguments(x, a):
+    for f in (functional.xatlu, functional.xgelu, functional.xsilu):
+        close(f(x, a) - f(-x, a), x)
+        close(f(x, a), (1 + 2 * a) * f(x, 0.0) - a * x)
+    close(functional.xgelu(x, 0.0), torch.nn.functional.gelu(x))
+    close(functional.xsilu(x, 0.0), torch.nn.functional.silu(x))
+
+
+@given(x=arguments, p=st.floats(-2, 2), q=st.floats(-2, 2), b=sharpness)
+@few
+def test_acon_c(x, p, q, b):
+    f = functional.acon_c
+    unit = 1 + x.abs()
+    close(f(x, p, q, b) / unit, f(x, q, p, b) / unit)  # a smooth maximum is symmetric in what it compares
+    close((f(x, p, q, b) - f(-x, p, q, b)) / unit, (p + q) * x / unit)
+    close(f(x, 1.0, 0.0, b), functional.swish(x, b))
+    close(f(x, p, p, b), p * x)
+    assert ((p * x).maximum(q * x) - f(x, p, q, b) <= 0.278464544 / b + 1e-12 * unit).all()
+
+
+@given(
+    x=st.lists(st.floats(-100, 100), min_size=1, max_size=8).map(lambda v: torch.tensor(v, dtype=torch.float64)),
+    a=st.floats(0.1, 20),
+)
+@few
+def test_snake_shifts_by_its_period(x, a):
+    period = math.pi / a
+    torch.testing.assert_close(functional.snake(x + period, a), functional.snake(x, a) + period, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(functional.snake(x, a) - functional.snake(-x, a), 2 * x, rtol=1e-11, atol=1e-11)
+
+
+@given(x=arguments, a=slopes, e=st.floats(0.01, 50))
+@few
+def test_berlu_of_opposite_arguments(x, a, e):
+    f = functional.berlu
+    close(f(x, a, e) - f(-x, a, e), (1 + a) * x)
+    close(f(e * x, a, e), e * f(x, a, 1.0))
+    far = torch.where(x.abs() < e, e, x)
+    close(f(far, a, e), torch.where(far > 0, far, a * far))
+
+
+@given(x=arguments)
+@few
+def test_gates_of_recent_years(x):
+    mish = functional.mish(x)
+    close(mish, x * torch.tanh(torch.nn.functional.softplus(x)))
+    # Gates in order: tanh(softplus) <= erf(softplus), tanh(softplus) <= tanh(exp).
+    assert (functional.serf(x).abs() >= mish.abs() - 1e-12).all()
+    assert (functional.telu(x).abs() >= mish.abs() - 1e-12).all()
+    assert (functional.phish(x) >= -1e-300).all()
+    assert (functional.golu(x) <= torch.relu(x)).all()
+
+
+@given(x=arguments, b=st.floats(0.05, 5), p=st.floats(-3, 3), n=st.floats(-3, 3))
+@few
+def test_derivative_of_xielu_is_an_elu_on_the_left_and_linear_on_the_right(x, b, p, n):
+    near = x.clamp(-50, 1e3)
+    softplus = torch.nn.functional.softplus
+    rise, fall = softplus(torch.tensor([p, n], dtype=torch.float64))
+    expected = torch.where(near > 0, 2 * rise * near + b, (b + fall) * torch.expm1(near.clamp(max=0)) + b)
+    found = derivative(lambda t: functional.xielu(t, p, n, b), near)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@given(x=arguments)
+@few
+def test_relus_and_their_squares(x):
+    relu = torch.relu(x)
+    close(functional.squared_relu(x), relu**2)
+    close(functional.star_relu(x, 2.0, -0.5), 2 * relu**2 - 0.5)
+    close(functional.relu6(x), relu - torch.relu(x - 6))
+    close(functional.celu(x, 0.7), 0.7 * torch.nn.functional.elu(x / 0.7))
+    close(functional.softplus(x) - functional.softplus(-x), x)
+
+
 def test_names_that_are_easy_to_mix_up():
     x = torch.tensor([-1.0], dtype=torch.float64)
     assert create_activation("fpflu")(x).item() == -0.5  # IMPFLU: -0.29

@@ -65,7 +65,9 @@ def _verify(name: str, activation: str) -> int:
     network = build_classifier(name, 10)
     places = verify_swap(network)
     report = replace_activations(network, activation)
-    Console(highlight=False).print(report.table(), *report.remarks(), sep="\n")
+    Console(highlight=False).print(report.table())
+    for line in (f"{name}: {activation} at {report.sentence()}", *report.remarks()):
+        print(line)
     print(f"{name}: bitwise equal outputs with the original functions at {places} places, each called once")
     print(next_command("fit", "--config", "tasks/cifar100/regnety_800mf.yaml", "--model.network", name))
     return 0

@@ -22,13 +22,7 @@ def announcement(module: BenchModule, verb: str, run_dir: Path) -> Iterator[str]
     """
     parameters = sum(p.numel() for p in module.network.parameters())
     yield f"{verb} {module.network_name} ({parameters / 1e6:.2f} M parameters) in {run_dir}"
-    counts = module.placement.counts()
-    slopes = ", ".join(f"{number} {form}" for form, number in counts["slopes"].items())
-    yield (
-        f"{activation_name(module.activation)} at {counts['replaced']} places"
-        + (f" (slopes: {slopes})" if slopes else "")
-        + f", {counts['kept']} gates kept"
-    )
+    yield f"{activation_name(module.activation)} at {module.placement.sentence()}"
     yield from module.placement.remarks()
 
 

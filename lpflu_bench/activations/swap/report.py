@@ -85,6 +85,15 @@ class PlacementReport:
             "left_layers": [left._asdict() for left in self.left],
         }
 
+    def sentence(self) -> str:
+        """Return the counts in words, as in "33 places (slopes: 17 ema, 16 fixed), 9 others kept (9 gate)"."""
+        slopes = ", ".join(f"{number} {form}" for form, number in self.counts()["slopes"].items())
+        reasons = ", ".join(f"{number} {why}" for why, number in Counter(kept.why for kept in self.kept).items())
+        return (
+            f"{len(self.placements)} places{f' (slopes: {slopes})' if slopes else ''}, "
+            f"{len(self.kept)} others kept{f' ({reasons})' if reasons else ''}"
+        )
+
     def remarks(self) -> list[str]:
         """Return what a reader of the counts should know, a line each."""
         lines: list[str] = []

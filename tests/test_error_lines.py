@@ -96,7 +96,7 @@ CONFIGURATIONS = [
     ("--config data_value.yaml", r"data.batch_size: must be a whole number, not 'many'"),
     ("--config top_key.yaml", r"unknown key 'modle'; the nearest are model"),
     ("--config trainer_key.yaml", r"unknown key '(trainer.)?max_epoch'; the nearest are trainer.max_epochs"),
-    ("--config activation_key.yaml", r"model.activation: .*'slop'"),
+    ("--config activation_key.yaml", r"model.activation: lpflu: slop is no setting of it; the nearest is slope"),
     ("--config activation_range.yaml", r"model.activation: upper must be in \(lower, 1\), got 0.1"),
     ("--config activation_path.yaml", r"activation: no class_path"),
     ("--config schedule.yaml", r"schedule: 0 <= warmup_epochs < decay_end_epoch is needed, got 5.0 and 2.0"),

@@ -17,6 +17,17 @@ def test_errors_are_those_of_a_hand_count(tmp_path):
     assert 0 < scores["top5_error"] < scores["top1_error"] < 100
 
 
+def test_each_image_is_noted_as_right_at_the_first_and_among_the_first_five(monkeypatch):
+    module, noted = TinyModule(num_classes=6), []
+    logits = torch.randn(64, 6, generator=torch.Generator().manual_seed(6))
+    targets = torch.arange(64) % 6
+    monkeypatch.setattr(module, "forward", lambda _: logits)
+    monkeypatch.setattr(module, "note_outcome", noted.append)
+    module.test_step((torch.zeros(64, 3, 8, 8), targets), 0)
+    rank = (logits > logits.gather(1, targets[:, None])).sum(1)
+    assert noted == torch.stack([rank < 1, rank < 5], dim=1).tolist()
+
+
 def test_test_logs_percent_and_counts_every_sample(tmp_path):
     module, data = TinyModule(), TinyData(n=14, batch_size=4)
     run = quiet_trainer(tmp_path)

@@ -91,7 +91,7 @@ def test_a_swapped_network_is_an_ordinary_module():
     exported = torch.export.export(network, (x,)).module()
     assert torch.equal(exported(x), expected)
     compiled = torch.compile(network, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(x), expected)
+    torch.testing.assert_close(compiled(x), expected)  # its functions run the code of the kernels
 
 
 def test_a_network_stays_as_it_was_when_it_is_refused():

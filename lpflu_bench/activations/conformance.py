@@ -257,7 +257,7 @@ def _run_by_onnx_runtime(build: Build, dtype: torch.dtype, dynamo: bool) -> None
         torch.onnx.export(module, (_inputs(torch.float32, 2),), path, dynamo=dynamo, verbose=False, **free)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     _same_values(torch.from_numpy(found), module(x), x, dtype if dtype.itemsize <= 4 else torch.float32)
 

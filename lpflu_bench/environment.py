@@ -96,6 +96,16 @@ def load_per_core() -> float:
     return round(os.getloadavg()[0] / usable_cores(), 2)
 
 
+def busy_note(load: float, whose: str) -> str:
+    """Return what is to be said of times that were measured at this :func:`load_per_core`; nothing up to 1.
+
+    Args:
+        load: the machine's, per core.
+        whose: what is said to be the load's too, such as ``these costs are``.
+    """
+    return f"Measured on a busy machine (load {load:.1f} per core): {whose} the load's too." if load > 1 else ""
+
+
 def describe(device: Any = None) -> dict[str, Any]:
     """Return package versions and the name of ``device`` (a torch.device; the CPU by default)."""
     import torch

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import psutil
 
+from lpflu_bench.environment import busy_note
 from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.judging.findings import COMPILED_NETWORK, FATAL_STEPS, Finding, Outcome, finding_from_dict
 from lpflu_bench.text import duration
@@ -56,12 +57,7 @@ class Examination:
     @property
     def busy(self) -> str:
         """What is to be said of the costs where the machine had more to do than it has cores for; else nothing."""
-        load = max(self.loads, default=0.0)
-        return (
-            f"Measured on a busy machine (load {load:.1f} per core): these costs are the load's too."
-            if load > 1
-            else ""
-        )
+        return busy_note(max(self.loads, default=0.0), "these costs are")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -115,7 +111,7 @@ def examine(
                 start_new_session=True,  # so that killing it takes what it has started too
             )
             try:
-                step, why = _follow(
+                step, why, hangs = _follow(
                     process,
                     {"spec": spec, "functions": functions, "done": done, "last": last},
                     found,
@@ -136,7 +132,7 @@ def examine(
         fatal = step in FATAL_STEPS
         text = f"{why} in this check" + (f" ({said})" if said and "ended" in why else "")
         outcome = Outcome.FAILED
-        if step == COMPILED_NETWORK and "hangs" in why:  # its time is a share of the budget: no fault of the function's
+        if step == COMPILED_NETWORK and hangs:  # its time is a share of the budget: no fault of the function's
             outcome, text = Outcome.NOTED, f"not measured: compiling took more than {duration(compile_seconds)}"
         found.findings.append(Finding(step, outcome, text, fatal=fatal))
         if fatal:
@@ -152,8 +148,8 @@ def _follow(
     allowed: Callable[[str], float],
     memory: int,
     progress: Callable[[str], None],
-) -> tuple[str, str]:
-    """Take a process' answers; return the step in which it ended and why, or nothing where it did all."""
+) -> tuple[str, str, bool]:
+    """Take a process' answers; return the step in which it ended, why, and if for want of time; no step if it did all."""
     assert process.stdin is not None
     assert process.stdout is not None
     lines: queue.Queue[str] = queue.Queue()
@@ -167,14 +163,14 @@ def _follow(
             line = lines.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             if time.monotonic() - since > allowed(step):
-                return step, f"no answer for {allowed(step):g} s: it hangs"
+                return step, f"no answer for {allowed(step):g} s: it hangs", True
             if _resident(watched) > memory:
-                return step, f"its process held more than {memory / 1e9:.1f} GB"
+                return step, f"its process held more than {memory / 1e9:.1f} GB", False
             continue
         if not line:
             status = process.wait()
             name = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-            return step, f"its process ended {name}"
+            return step, f"its process ended {name}", False
         answer = json.loads(line)
         since = time.monotonic()
         if "refused" in answer:
@@ -183,12 +179,12 @@ def _follow(
             done.append(step)
             step = answer["step"]
             if not step:
-                return "", ""
+                return "", "", False
             progress(step)
         else:
             _take(answer, step, found)
         if found.fatal is not None:
-            return "", ""
+            return "", "", False
 
 
 def _read(answers: IO[str], lines: queue.Queue[str]) -> None:

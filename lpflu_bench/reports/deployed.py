@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, median, stdev
 from typing import Any
 
+from lpflu_bench.environment import busy_note
 from lpflu_bench.records import Record
 from lpflu_bench.reports.sections import Section, TextTable, trainings_by_setting
 from lpflu_bench.scores import Score, main_score, recorded_scores
@@ -69,12 +70,9 @@ def deployed_section(records: Iterable[Record]) -> Section | None:
         tables += [_kept(part, setting), _latency(part, setting)]
     outside = dict.fromkeys(row["outside"] for row in rows if row["outside"])
     left = f" Not in the graph: {'; '.join(outside)}." if outside else ""
-    load = max(row["load"] for row in rows)
-    busy = (
-        f" Measured on a busy machine (load {load:.1f} per core): its latencies are the load's too." if load > 1 else ""
-    )
+    busy = busy_note(max(row["load"] for row in rows), "its latencies are")
     title = "Accuracy kept and latency after export and INT8"
-    return Section("deployed", title, _NOTE + left + busy, tables, rows)
+    return Section("deployed", title, f"{_NOTE}{left} {busy}".rstrip(), tables, rows)
 
 
 def _groups(rows: Sequence[Mapping[str, Any]], *keys: str) -> Iterator[tuple[tuple[Any, ...], list[Mapping[str, Any]]]]:

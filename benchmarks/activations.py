@@ -1,6 +1,7 @@
 """What the fast path is held to, as ratios measured in one run on this machine.
 
     uv run python benchmarks/activations.py [--rounds 15] [--threads 2] [--parts large sizes]
+    uv run python benchmarks/activations.py --device cuda [--dtype bfloat16]
 
 large: LPFLU's forward over ReLU's on 32 x 1024 x 56 x 56 (at most 1.05), and forward + backward of every smooth function
 over PyTorch's SiLU on 16 x 256 x 56 x 56 (LPFLU at most 1.05, the others 1.25). sizes: forward + backward over SiLU's from 64
@@ -23,11 +24,10 @@ SMOOTH = [name for name, entry in ENTRIES.items() if entry.smooth_relu and name 
 SMOOTH += ["smu", "smu1", "sau", "sigmoid", "tanh", "leaky_gelu", "leaky_gish"]
 SIZES = {"64": 1 << 6, "1k": 1 << 10, "16k": 1 << 14, "32k": 1 << 15, "64k": 1 << 16, "1M": 1 << 20}
 LPFLU_AT_MOST = {"64": 1.7, "1k": 1.7, "16k": 1.3, "32k": 1.3, "64k": 1.0, "1M": 1.0}
-CPU = torch.device("cpu")
 
 
 def forward(name, x):
-    module = create_activation(name)
+    module = create_activation(name).to(x.device)
 
     def call():
         with torch.no_grad():
@@ -37,18 +37,18 @@ def forward(name, x):
 
 
 def forward_backward(name, x, grad):
-    module = create_activation(name)
+    module = create_activation(name).to(x.device)
     wanted = [x, *module.parameters()]
     return lambda: torch.autograd.grad(module(x), wanted, grad)
 
 
-def ratios_to(reference, calls, rounds):
-    seconds = rotate(calls, CPU, repeats=rounds, warmups=3)
+def ratios_to(reference, calls, rounds, device):
+    seconds = rotate(calls, torch.device(device), repeats=rounds, warmups=3)
     return seconds, {name: [a / b for a, b in zip(seconds[name], seconds[reference], strict=True)] for name in calls}
 
 
-def report(title, calls, reference, limit, rounds):
-    seconds, ratios = ratios_to(reference, calls, rounds)
+def report(title, calls, reference, limit, rounds, device):
+    seconds, ratios = ratios_to(reference, calls, rounds, device)
     print(f"\n{title}")
     for name in calls:
         low, _, high = statistics.quantiles(ratios[name], n=4)
@@ -59,7 +59,7 @@ def report(title, calls, reference, limit, rounds):
         print(f"  {name:12} {milliseconds:9.2f} ms   x {reference} {ratio:5.2f}  ({low:.2f} to {high:.2f})   {verdict}")
 
 
-def sizes(rounds):
+def sizes(rounds, device, dtype):
     fused.set_small_kernels(True)
     names = ["silu", "lpflu", *(name for name in SMOOTH if name != "lpflu")]
     print(
@@ -69,10 +69,10 @@ def sizes(rounds):
     )
     found = {name: {} for name in names}
     for size, numel in SIZES.items():
-        x = torch.randn(numel, requires_grad=True)
+        x = torch.randn(numel, device=device, dtype=dtype, requires_grad=True)
         grad = torch.randn_like(x)
         calls = {name: forward_backward(name, x, grad) for name in names}
-        _, ratios = ratios_to("silu", calls, rounds * (20 if numel < 1 << 18 else 2))
+        _, ratios = ratios_to("silu", calls, rounds * (20 if numel < 1 << 18 else 2), device)
         for name in names:
             found[name][size] = statistics.median(ratios[name])
     for name, by_size in found.items():
@@ -87,21 +87,25 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--parts", nargs="+", choices=("large", "sizes"), default=["large", "sizes"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{cpu_model()}, {options.threads} threads, torch {torch.__version__}")
+    where = {"device": options.device, "dtype": getattr(torch, options.dtype)}
+    name = f"{cpu_model()}, {options.threads} threads" if options.device == "cpu" else torch.cuda.get_device_name()
+    print(f"{name}, torch {torch.__version__}, {options.dtype}")
     if "large" in options.parts:
-        x = torch.randn(PAPER_SHAPE)
+        x = torch.randn(PAPER_SHAPE, **where)
         calls = {name: forward(name, x) for name in ("relu", "lpflu", "pflu")}
-        report("forward, 32 x 1024 x 56 x 56", calls, "relu", 1.05, options.rounds)
-        x = torch.randn(16, 256, 56, 56, requires_grad=True)
+        report("forward, 32 x 1024 x 56 x 56", calls, "relu", 1.05, options.rounds, options.device)
+        x = torch.randn(16, 256, 56, 56, **where, requires_grad=True)
         grad = torch.randn_like(x)
         calls = {
             name: forward_backward(name, x, grad) for name in ("silu", "lpflu", *(n for n in SMOOTH if n != "lpflu"))
         }
-        report("forward + backward, 16 x 256 x 56 x 56", calls, "silu", 1.25, options.rounds)
+        report("forward + backward, 16 x 256 x 56 x 56", calls, "silu", 1.25, options.rounds, options.device)
     if "sizes" in options.parts:
-        sizes(options.rounds)
+        sizes(options.rounds, **where)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training steps of whole networks with a function over the same with PyTorch's SiLU: images/s, steps taking turns.
 
     uv run python benchmarks/in_network.py [--rounds 15] [--threads 2] [--functions lpflu pflu mish] [--compile]
+    uv run python benchmarks/in_network.py --device cuda --scale 8 [--bf16] [--compile]
 
 ResNet-8 (64 images of 32 x 32), MobileNetV3-small (16 of 64 x 64), a U-Net with a ResNet-18 encoder (4 of 32 x 64) and
 RegNetY-800MF (32 of 32 x 32); forward, a mean as loss, backward, SGD, and the slopes' advance. LPFLU should reach 0.97,
@@ -29,19 +30,21 @@ NETWORKS = {
 AT_LEAST = {"lpflu": 0.97, "pflu": 0.95, "mish": 0.95}
 
 
-def step(build, shape, function, compiled):
+def step(build, shape, function, options):
     torch.manual_seed(0)
-    network = build().train()
+    network = build().train().to(options.device)
     replace_activations(network, function)
-    run = torch.compile(network) if compiled else network
+    run = torch.compile(network) if options.compile else network
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
-    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(options.device)
     count = iter(range(10**9))
 
     def call():
         advance_slopes(network, seed=0, step=next(count))
         optimizer.zero_grad()
-        run(images).mean().backward()
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.bf16):
+            loss = run(images).float().mean()
+        loss.backward()
         optimizer.step()
 
     return call
@@ -54,16 +57,21 @@ def main():
     parser.add_argument("--functions", nargs="+", default=["lpflu", "pflu", "mish"])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--scale", type=int, default=1, help="so many times the images in a batch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     fused.set_small_kernels(True)
-    print(
-        f"{cpu_model()}, {options.threads} threads, torch {torch.__version__}{', compiled' if options.compile else ''}"
-    )
+    how = f"{options.threads} threads" if options.device == "cpu" else f"{options.scale} times the images"
+    kinds = [name for name, used in (("bf16", options.bf16), ("compiled", options.compile)) if used]
+    name = cpu_model() if options.device == "cpu" else torch.cuda.get_device_name()
+    print(", ".join([name, how, f"torch {torch.__version__}", *kinds]))
     for name in options.networks:
-        build, shape = NETWORKS[name]
-        calls = {f: step(build, shape, f, options.compile) for f in dict.fromkeys(["silu", *options.functions])}
-        seconds = rotate(calls, torch.device("cpu"), repeats=options.rounds, warmups=3)
+        build, (batch, *size) = NETWORKS[name]
+        shape = (batch * options.scale, *size)
+        calls = {f: step(build, shape, f, options) for f in dict.fromkeys(["silu", *options.functions])}
+        seconds = rotate(calls, torch.device(options.device), repeats=options.rounds, warmups=3)
         for function in calls:
             ratios = [b / a for a, b in zip(seconds[function], seconds["silu"], strict=True)]
             ratio = statistics.median(ratios)

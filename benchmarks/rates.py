@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor, nn
 
@@ -69,18 +70,23 @@ class _Stopwatch(Callback):
         self.steps, self.seconds = steps, 0.0
 
     def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step in (WARM_UP, self.steps + WARM_UP) and trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
         if trainer.global_step == WARM_UP:
             self.start = time.perf_counter()
         if trainer.global_step == self.steps + WARM_UP:
             self.seconds = time.perf_counter() - self.start
 
 
-def suite_rate(module: BenchModule, data: LightningDataModule, batch_size: int, steps: int) -> float:
-    """The same number of steps through the suite: its data module, slopes, loss check, logging and record."""
+def suite_rate(module: BenchModule, data: LightningDataModule, batch_size: int, steps: int, **settings: Any) -> float:
+    """The same number of steps through the suite: its data module, slopes, loss check, logging and record.
+
+    ``settings`` are the trainer's, on a CPU where they do not say otherwise.
+    """
     watch = _Stopwatch(steps)
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
-            accelerator="cpu",
+            **{"accelerator": "cpu"} | settings,
             max_steps=steps + WARM_UP,
             max_epochs=-1,
             limit_val_batches=0,

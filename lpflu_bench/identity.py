@@ -63,6 +63,7 @@ named here; if it has no meaning for training, it is among the keys above, too.
 _EXECUTION_KEYS = {
     "model.channels_last",
     "model.compile",
+    "model.cuda_graph",
     "model.per_class",
     "model.backend",
     "data.batch_size",

@@ -17,6 +17,7 @@ from lpflu_bench.activations.base import Activation, Options
 from lpflu_bench.activations.formula import require_floating, widened
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.torch_private import copy_each, lerp_each
+from lpflu_bench.devices import send
 from lpflu_bench.seeding import derive_seed
 
 SLOPES = ("ema", "fixed", "trainable")
@@ -216,7 +217,7 @@ def _draw(layers: list[Leaky], seed: int, step: int) -> None:
     for index, slope in enumerate(slopes):
         places[slope.device].append(index)
     for device, indices in places.items():  # one, but for a network spread over several devices
-        values = drawn[indices].to(device)
+        values = send(drawn[indices], device)
         copy_each([slopes[index] for index in indices], values.unbind())
 
 

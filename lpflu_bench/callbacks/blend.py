@@ -23,7 +23,7 @@ class Blend(Callback):
 
     Raises:
         ValueError: ``steps`` is below 1.
-        UserError: the network is compiled.
+        UserError: the network is compiled or captured.
     """
 
     def __init__(self, steps: int | None = None) -> None:
@@ -38,8 +38,11 @@ class Blend(Callback):
         assert isinstance(pl_module, BenchModule)
         if self.steps is None or trainer.global_step >= self.steps:
             return
-        if pl_module.compile_network:
-            raise UserError("blend.steps: a compiled network can't be blended; pass --model.compile false")
+        if pl_module.unhookable:
+            raise UserError(
+                "blend.steps: a compiled or captured network can't be blended; "
+                "pass --model.compile false --model.cuda_graph false"
+            )
         self._share = torch.zeros((), device=pl_module.device)
         self._handles = blend(pl_module.network, pl_module.placement, self._share)
 

@@ -93,9 +93,10 @@ class Diagnostics(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a network that cannot be looked into."""
-        if self.every is not None and getattr(pl_module, "compile_network", False):
+        if self.every is not None and getattr(pl_module, "unhookable", False):
             raise UserError(
-                "diagnostics.every: a compiled network has no layers to look into; pass --model.compile false"
+                "diagnostics.every: a compiled or captured network has no layers to look into; "
+                "pass --model.compile false --model.cuda_graph false"
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lpflu_bench.devices import send
 from lpflu_bench.errors import UserError
 
 # ITU-R BT.601 luma as torchvision's `rgb_to_grayscale` rounds it.
@@ -94,7 +95,7 @@ def flip_horizontally(images: Tensor, probability: float = 0.5) -> tuple[Tensor,
         The images, and which were mirrored, bool [B] (for boxes and masks).
     """
     count = len(images)
-    flipped = (torch.rand(count) < probability).to(images.device)
+    flipped = send(torch.rand(count) < probability, images.device)
     # Whole images are copied, which on a CPU is several times as fast as torch.where's choice for each value.
     both = torch.cat([images, images.flip(-1)])
     return both.index_select(0, torch.arange(count, device=images.device) + count * flipped), flipped
@@ -147,7 +148,7 @@ def jitter_colors(images: Tensor, strength: JitterStrength) -> Tensor:
         low = max(0.0, 1.0 - bound)
         draws[row].mul_(1.0 + bound - low).add_(low)
     draws[3].mul_(2 * strength.hue).sub_(strength.hue)
-    amounts = draws.to(images.device, non_blocking=True).to(images.dtype)
+    amounts = send(draws, images.device).to(images.dtype)
     changes = (adjust_brightness_, adjust_contrast_, adjust_saturation_, adjust_hue_)
     bounds = (strength.brightness, strength.contrast, strength.saturation, strength.hue)
     # On a CPU a few large images at a time: their temporaries then stay in the cache, which halves the time.

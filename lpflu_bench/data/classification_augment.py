@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
+from lpflu_bench.devices import send
 from lpflu_bench.errors import check_range
 
 
@@ -96,7 +97,7 @@ def pad_and_crop(images: Tensor, padding: int = 4) -> Tensor:
     """
     count, _, height, width = images.shape
     # Drawn on the CPU, so that they are the same on every device.
-    tops, lefts = torch.randint(2 * padding + 1, (2, count)).to(images.device)
+    tops, lefts = send(torch.randint(2 * padding + 1, (2, count)), images.device)
     windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(count, device=images.device), :, tops, lefts]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lpflu_bench.data.augment import Noise, to_float
+from lpflu_bench.devices import send
 from lpflu_bench.errors import UserError
 from lpflu_bench.seeding import derive_seed
 
@@ -52,7 +53,7 @@ class LabelledImages(Dataset[Batch], ABC):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return the batch of these indices (what torch's loader calls when a data set has it)."""
-        return self.images_at(indices), self.targets[torch.tensor(indices, device=self.targets.device)]
+        return self.images_at(indices), self.targets[send(torch.tensor(indices), self.targets.device)]
 
     def split_by_class(self, share: float, key: str) -> tuple[Self, Self]:
         """Return what is kept and a share of each class that is held out: the same images for every run's seed.
@@ -88,7 +89,7 @@ class ImageArray(LabelledImages):
 
     def images_at(self, indices: Sequence[int]) -> Tensor:
         """Return images, uint8 [len(indices), C, H, W]: one indexed copy."""
-        return self.images.index_select(0, torch.tensor(indices, device=self.images.device))
+        return self.images.index_select(0, send(torch.tensor(indices), self.images.device))
 
     def subset(self, indices: Tensor) -> "ImageArray":
         """Return a copy of some of them: indices long, or bool [N]."""

@@ -10,12 +10,14 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.modules.attacks import Attack
+from lpflu_bench.modules.cuda_graph import capture_training, check_capturable
+from lpflu_bench.modules.loss_mean import LossMean
 from lpflu_bench.modules.optimization import by_epoch, parameter_groups
 from lpflu_bench.modules.ranks import in_order
 from lpflu_bench.modules.schedule import EpochSchedule
@@ -56,12 +58,16 @@ class BenchModule(LightningModule, ABC):
             Lightning's ``pytorch_lightning.cli.ReduceLROnPlateau`` is stepped after each epoch.
         channels_last: memory format of network and images.
         compile: run the network through ``torch.compile``.
+        cuda_graph: replay training's forward and backward as CUDA graphs
+            (:func:`~lpflu_bench.modules.cuda_graph.capture_training`): several times as fast for a small network on a GPU.
         test_attack: what attacks the test images (see :class:`Attack`); classification alone has it.
     """
 
     kind: ClassVar[str]
     attackable: ClassVar[bool] = False
     """Whether its test step attacks the images (:meth:`attack`)."""
+    capturable: ClassVar[bool] = True
+    """Whether its network takes a tensor of one shape and returns tensors, as a CUDA graph does."""
 
     def __init__(
         self,
@@ -74,11 +80,14 @@ class BenchModule(LightningModule, ABC):
         schedule: EpochSchedule | LRSchedulerCallable | None = None,
         channels_last: bool = False,
         compile: bool = False,
+        cuda_graph: bool = False,
         test_attack: Attack | None = None,
     ) -> None:
         super().__init__()
         if test_attack is not None and not self.attackable:
             raise UserError(f"model.test_attack: {test_attack.kind} is defined for classification, not for {self.kind}")
+        if cuda_graph and not self.capturable:
+            raise UserError(f"model.cuda_graph: {self.kind} can't be captured: its tensors change their shapes")
         activation = plain(activation)
         with torch.random.fork_rng(devices=[]), blamed_on("model.activation"):
             create_activation(activation)  # a wrong setting shows before the network is built
@@ -91,6 +100,8 @@ class BenchModule(LightningModule, ABC):
         self.schedule = schedule
         self.channels_last = channels_last
         self.compile_network = compile
+        self.cuda_graph = cuda_graph
+        self._captured = False
         self.init_from = init_from
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(run_seed(), "network"))
@@ -100,7 +111,7 @@ class BenchModule(LightningModule, ABC):
             self.network, activation, ema_scope=ema_scope, squeeze_excitation=squeeze_excitation
         )
         self.metrics = nn.ModuleDict({f"{stage}_metrics": self.build_metrics() for stage in ("val", "test")})
-        self.losses = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in ("train_loss", "val_loss")})
+        self.losses = nn.ModuleDict({name: LossMean() for name in ("train_loss", "val_loss")})
         self._taken_sizes: set[tuple[int, int]] = set()
         self.num_scored = 0
         """Samples scored on all ranks in the last validation or test epoch."""
@@ -212,6 +223,24 @@ class BenchModule(LightningModule, ABC):
         if self.compile_network:
             self.network.compile()
 
+    def on_fit_start(self) -> None:
+        """Refuse a CUDA graph where there can be none."""
+        self._captured = False
+        if self.cuda_graph:
+            check_capturable(self.trainer, self.device, compiled=self.compile_network)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Capture the training at its first batch, if that is asked for."""
+        if self.cuda_graph and not self._captured:
+            with self.trainer.precision_plugin.forward_context():
+                capture_training(self.network, self.to_memory_format(batch[0]))
+            self._captured = True
+
+    @property
+    def unhookable(self) -> bool:
+        """Whether hooks on the network's layers see nothing: it is compiled, or replayed."""
+        return self.compile_network or self.cuda_graph
+
     def check_classes(self, data_classes: int) -> None:
         """Refuse data with more classes than the network has outputs for.
 
@@ -275,7 +304,7 @@ class BenchModule(LightningModule, ABC):
         """
         name = "train_loss" if self.training else "val_loss"
         # A metric, since Lightning's own mean divides by the ranks' mean number of samples, rounded down to a whole one.
-        mean = cast(MeanMetric, self.losses[name])
+        mean = cast(LossMean, self.losses[name])
         mean.update(loss.detach(), batch_size)
         self.log(name, mean, on_step=False, on_epoch=True, prog_bar=self.training)
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassCalibrationError, MulticlassStatScores
 
 from lpflu_bench.errors import check_range
 from lpflu_bench.modules.base import BenchModule
+from lpflu_bench.modules.loss_mean import LossMean
 from lpflu_bench.modules.spec import Plain, Spec, plain
 from lpflu_bench.networks.classifiers import build_classifier, classifier_name
 from lpflu_bench.outcomes import ClassificationOutcomes
@@ -21,12 +22,12 @@ from lpflu_bench.scores import Score
 Batch = tuple[Tensor, Tensor]
 
 
-class _LogLikelihood(MeanMetric):
+class _LogLikelihood(LossMean):
     """The mean over images of minus the logarithm of the true class's probability."""
 
     def update(self, logits: Tensor, targets: Tensor) -> None:  # type: ignore[override]
         """Add a batch of logits [B, C] with their classes [B]."""
-        super().update(F.cross_entropy(logits, targets, reduction="none"))
+        super().update(F.cross_entropy(logits, targets), len(targets))
 
 
 class ClassificationModule(BenchModule):

@@ -52,6 +52,7 @@ class DetectionModule(BenchModule):
     """
 
     kind: ClassVar[str] = "detection"
+    capturable: ClassVar[bool] = False
 
     def __init__(
         self,

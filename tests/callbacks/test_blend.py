@@ -50,5 +50,5 @@ def test_it_ends_after_its_steps_and_leaves_nothing(tmp_path):
 def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         Blend(steps=0)
-    with pytest.raises(UserError, match="compiled network"):
+    with pytest.raises(UserError, match="compiled or captured network"):
         quiet_trainer(tmp_path, callbacks=[Blend(steps=2)]).fit(TinyModule(compile=True), TinyData(n=8))

@@ -1,0 +1,11 @@
+"""Copies to a device."""
+
+import torch
+from torch import Tensor
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Return a small tensor of the CPU on a device. A GPU is not waited for, as it is where memory is not pinned."""
+    if device.type == "cuda" and values.is_cpu:
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

@@ -98,8 +98,7 @@ def task_table(task: str, records: Sequence["Record"]) -> "Table":
     from lpflu_bench.reports.cells import cell_rows
     from lpflu_bench.reports.runs import declared_scores
 
-    columns, rows = cell_rows(records)
-    lines = [dict(zip(columns, row, strict=True)) for row in rows]
+    columns, lines = cell_rows(records)
     titles = {f"metrics.{name}": score.label for name, score in declared_scores(records).items()}
     averaged = any(line["weights"] == "averaged" for line in lines)
     conditions = [name for name in columns if name.startswith("conditions.")]

@@ -17,7 +17,7 @@ from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.images import ImageEvidence, Load
 from lpflu_bench.reports.ranking import study_ranks
 from lpflu_bench.reports.replication import Replication, replicate
-from lpflu_bench.reports.runs import Place, Runs, collect, declared_scores, metric_value
+from lpflu_bench.reports.runs import Place, Runs, collect, metric_value
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.scores import Score, main_score
 from lpflu_bench.text import nearest
@@ -79,15 +79,14 @@ def _check(spec: ReportSpec, runs: Runs) -> None:
     Raises:
         UserError: the reference has no result, or no record has one of the scores.
     """
-    by_place = {place: declared_scores(runs.records(place)) for place in runs.places}
-    declared = {name for scores in by_place.values() for name in scores}
+    declared = {name for scores in runs.scores.values() for name in scores}
     if declared and not any(runs.finished.get((place, spec.reference)) for place in runs.places):
         raise UserError(
             f"study {spec.name}: no run of the reference '{spec.reference}' has finished, so there is nothing to compare "
             "with; run it first, or name another reference in the study file"
         )
     missing = [name for name in spec.metrics if name not in declared]
-    if missing and declared and all(by_place.values()):
+    if missing and declared and all(runs.scores.values()):
         raise UserError(
             f"study {spec.name}: no record has the metric '{missing[0]}'{nearest(missing[0], declared)}; change `metrics`"
         )
@@ -112,7 +111,7 @@ def _columns(spec: ReportSpec, runs: Runs, place: Place, evidence: ImageEvidence
     over all the scores stays at the level, and the main score keeps all of its power.
     """
     records = runs.records(place)
-    declared = declared_scores(records)
+    declared = runs.scores[place]
     scores = [declared[name] for name in spec.metrics if name in declared]
     if not scores:
         return []

@@ -84,7 +84,7 @@ def _test_columns(test: Tested) -> dict[str, Any]:
     return _flat({**shown, "test": {key: value for key, value in test.items() if key not in shown}})
 
 
-def column_order(columns: Sequence[str]) -> list[str]:
+def column_order(columns: Iterable[str]) -> list[str]:
     """Return columns in the order of every table of runs: what ran, the results, how, and where.
 
     It depends on the set of names alone, so the same records in another order give the same file.
@@ -100,7 +100,7 @@ def column_order(columns: Sequence[str]) -> list[str]:
             return (1 + _GROUPS.index(group), 0, name)
         return (20, _LAST.index(group) if group in _LAST else -1, name)
 
-    return sorted(set(columns), key=key)
+    return sorted(columns, key=key)
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:
@@ -109,22 +109,17 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
+def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns' names, and one row for each test of each run, sorted by task, network, cell, activation, seed.
 
     A run that was not tested has one row. A run with weight averaging has two for each test: ``weights`` says whether
-    ``metrics.*`` are the ``raw`` or the ``averaged`` weights'. A place is None where a run has no such key.
+    ``metrics.*`` are the ``raw`` or the ``averaged`` weights'. A row has no key that its run has not.
     """
-    position: dict[str, int] = {}
-    found: list[list[Any]] = []
+    rows: list[dict[str, Any]] = []
     for record in records:
         trained = flatten(record)
-        for test in [_test_columns(test) for test in record["tested"]] or [{"weights": "raw"}]:
-            flat = {**trained, **test}
-            for key in flat.keys() - position.keys():
-                position[key] = len(position)
-            found.append([flat.get(key) for key in position])
-    columns = column_order(list(position)) or _FIRST
+        rows += [trained | test for test in map(_test_columns, record["tested"])] or [trained | {"weights": "raw"}]
+    columns = column_order(set().union(*rows)) or _FIRST
     by = [
         "task",
         "network",
@@ -136,18 +131,14 @@ def cell_rows(records: Sequence[Record]) -> tuple[list[str], list[list[Any]]]:
         "config_hash",
         "started_at",
     ]
-    order = [position[name] for name in columns if name in position]
-    for row in found:
-        row.extend([None] * (len(position) - len(row)))
-    rows = [[row[index] for index in order] for row in found]
-    keys = [columns.index(name) for name in by if name in columns]
-    rows.sort(key=lambda row: [_sort_key(row[index]) for index in keys])
+    by = [name for name in by if len({row.get(name) for row in rows}) > 1]  # most say the same in every row
+    rows.sort(key=lambda row: [_sort_key(row.get(name)) for name in by])
     return columns, rows
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows under their columns' names; an empty place for None."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under their columns' names; an empty place for None and for a key that a row lacks."""
     with replaced_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows(map(row.get, columns) for row in rows)

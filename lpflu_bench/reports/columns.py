@@ -1,6 +1,7 @@
 """A study's columns: the functions at one place under one score, each with its verdict."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,17 +41,17 @@ class Row:
     look: int
     notes: tuple[str, ...]
 
-    @property
+    @cached_property
     def mean(self) -> float | None:
         """Mean over all seeds; None without any."""
         return float(np.mean(self.values)) if self.values else None
 
-    @property
+    @cached_property
     def median(self) -> float | None:
         """Median over all seeds; None without any."""
         return float(np.median(self.values)) if self.values else None
 
-    @property
+    @cached_property
     def sd(self) -> float | None:
         """Standard deviation (n - 1); None below two seeds."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
@@ -85,7 +86,7 @@ class Column:
     reference: str
     margin: float | None
 
-    @property
+    @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
         """Function -> seed -> value, functions with a result only."""
         return {row.activation: dict(zip(row.seeds, row.values, strict=True)) for row in self.rows if row.seeds}

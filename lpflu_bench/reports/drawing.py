@@ -30,7 +30,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlecolor": INK,
     "axes.titlesize": 9.5,
-    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "grid.alpha": 0.25,
     "grid.color": "#808080",
@@ -131,16 +132,14 @@ def label_lines(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
     height = float(axes.get_figure(root=True).get_size_inches()[1]) - 0.9  # type: ignore[union-attr]
     at = spread_apart([(y - low) / (high - low) * height for _, y, _, _ in ends], 0.145, height)
     size = 8.5 if len(ends) <= 12 else 7
-    to_axes = axes.transData + axes.transAxes.inverted()
-    leaders = []
-    for (x, y, name, colour), level in zip(ends, at, strict=True):
+    for (_, _, name, colour), level in zip(ends, at, strict=True):
         axes.text(
             1.03, level / height, name, transform=axes.transAxes, color=colour, fontsize=size, va="center"
         )  # fmt: skip
-        leaders.append(np.array([to_axes.transform((x, y)), (1.025, level / height)]))
+    starts = (axes.transData + axes.transAxes.inverted()).transform([end[:2] for end in ends])
     axes.add_collection(
         LineCollection(
-            leaders,
+            [np.array([start, (1.025, level / height)]) for start, level in zip(starts, at, strict=True)],
             colors=[colour for *_, colour in ends],
             linewidths=0.5,
             alpha=0.6,

@@ -19,7 +19,7 @@ from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.drawing import INK, Drawing
 from lpflu_bench.reports.figures import MAX_PLACES, MAX_SWEEPS
 from lpflu_bench.reports.replication import Replication, differing_note
-from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text, source_texts
+from lpflu_bench.reports.runs import Place, Runs, cell_of, declared_scores, metric_value, place_text
 from lpflu_bench.reports.sections import Section
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.tables import REPLICATION_HEAD, overviews, replication_lines
@@ -115,8 +115,8 @@ def _facts(analysis: Analysis, cells: Sequence[Record]) -> list[tuple[str, str]]
     for name in ("device", "torch"):
         if found := sorted({str(cell["trained"]["environment"].get(name) or "") for cell in cells} - {""}):
             facts.append((name, ", ".join(found)))
-    if sources := source_texts(finished):
-        facts.append(("source", ", ".join(sources)))
+    if runs.sources:
+        facts.append(("source", ", ".join(runs.sources)))
     return facts
 
 

@@ -69,6 +69,5 @@ def write_report(
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV; an empty cell for None."""
-    columns = list(rows[0]) if rows else []
-    write_csv(path, columns, ([row[name] for name in columns] for row in rows))
+    """Write rows with the same keys as CSV; an empty place for None."""
+    write_csv(path, list(rows[0]) if rows else [], rows)

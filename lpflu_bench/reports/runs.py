@@ -78,6 +78,16 @@ class Runs:
         """Return the finished records of a place."""
         return [r for name in self.activations for r in self.finished.get((place, name), {}).values()]
 
+    @cached_property
+    def scores(self) -> dict[Place, dict[str, Score]]:
+        """Place -> the scores that its finished records declare, by name."""
+        return {place: declared_scores(self.records(place)) for place in self.places}
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """The different sources that the finished runs were trained or tested with."""
+        return source_texts(record for group in self.finished.values() for record in group.values())
+
     def diverged(self, place: Place, activation: str) -> tuple[int, ...]:
         """Return the seeds of a function whose training diverged."""
         return tuple(gap.seed for gap in self.gaps_of(place, activation) if gap.diverged)

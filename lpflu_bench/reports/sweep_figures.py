@@ -70,6 +70,7 @@ def _strength_figure(
     many = len(analysis.runs.seeds) > MAX_DOTS
     figure, axes = figure_and_axes(height_for(len(names)))
     ends = []
+    bars: list[tuple[float, float, float, str]] = []
     for activation in names:
         points = [(x, list(column.scores[activation].values())) for x, column in family if activation in column.scores]
         xs, means = [x for x, _ in points], [float(np.mean(values)) for _, values in points]
@@ -79,12 +80,14 @@ def _strength_figure(
             label=activation,
         )  # fmt: skip
         if many:
-            low, high = zip(*((min(values), max(values)) for _, values in points), strict=True)
-            axes.vlines(xs, low, high, color=colour[activation], alpha=0.35, linewidth=2)
+            bars += [(x, min(values), max(values), colour[activation]) for x, values in points]
         else:
             dots = np.array([(x, value) for x, values in points for value in values])
             axes.plot(*dots.T, ".", color=colour[activation], alpha=0.35, markersize=3)
         ends.append((xs[-1], means[-1], activation, colour[activation]))
+    if bars:
+        at, low, high, shades = zip(*bars, strict=True)
+        axes.vlines(at, low, high, colors=shades, alpha=0.35, linewidth=2)
     ticks = sorted({x for x, _ in family})
     if ticks[0] > 0 and ticks[-1] / ticks[0] >= 8:
         axes.set_xscale("log")

@@ -8,7 +8,7 @@ from lpflu_bench.inference.verdicts import Interval, Verdict, Word, judge
 from lpflu_bench.reports.analysis import Analysis
 from lpflu_bench.reports.columns import Column, Row
 from lpflu_bench.reports.replication import Finding, ReplicatedColumn
-from lpflu_bench.reports.runs import place_text, source_texts
+from lpflu_bench.reports.runs import place_text
 from lpflu_bench.reports.spec import ReportSpec
 
 PAPER_NOTE = (
@@ -213,8 +213,10 @@ def gap_notes(analysis: Analysis) -> list[str]:
         notes.append(f"{len(missing)} later seeds were not run: decided before, or their look is still to come.")
     elif missing:
         notes.append(f"{len(missing)} planned run{'s have' if len(missing) > 1 else ' has'} no result yet.")
-    if len(sources := source_texts(r for group in runs.finished.values() for r in group.values())) > 1:
-        notes.append(f"The runs are of {len(sources)} different sources of this package: {', '.join(sources)}.")
+    if len(runs.sources) > 1:
+        notes.append(
+            f"The runs are of {len(runs.sources)} different sources of this package: {', '.join(runs.sources)}."
+        )
     if runs.duplicates:
         notes.append(f"{runs.duplicates} further finished records of the same runs were left out; the latest counts.")
     return notes

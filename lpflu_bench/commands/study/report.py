@@ -1,10 +1,8 @@
 """Write tables, figures and the page."""
 
 import argparse
-import gc
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_include(parser)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the collector of cycles, which would look at the millions of values of a large study again and again."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@_uncollected()
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Write them and name the page."""
     from rich.console import Console

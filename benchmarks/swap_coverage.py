@@ -3,10 +3,12 @@
     uv run --with transformers --with ultralytics python benchmarks/swap_coverage.py [--only PATTERN] [--out results/swap]
 
 coverage.csv has a row for each network: call places seen, replaced, kept and left; slopes by form; whether the original
-function put in at every place gives bitwise equal outputs; forward and backward of a tiny input with a function that keeps its
-output (relu) and one that keeps its input (gelu); seconds for the swap. Rows of other networks that the file holds already
-stay. libraries.csv compares the slopes of the same architecture in several libraries. No weights are downloaded;
-transformers and ultralytics are left out where they are not installed.
+function put in at every place gives bitwise equal outputs (up to --prove-up-to million parameters: larger networks are swapped
+on the meta device alone); up to 6 million, forward and backward of a tiny input with a function that keeps its output (relu)
+and one that keeps its input (gelu); seconds for the swap. Rows of other networks that the file holds already stay; --missing
+leaves out those that it has a proof of or knows to be too large for one. libraries.csv compares the slopes of the same
+architecture in several libraries. No weights are downloaded; transformers and ultralytics are left out where they are not
+installed.
 """
 
 import argparse
@@ -26,7 +28,9 @@ import torchvision
 from torch import nn
 
 from lpflu_bench.activations.replace import replace_activations, verify_swap
-from lpflu_bench.activations.swap.inputs import candidates, is_detector, small_images
+from lpflu_bench.activations.swap.inputs import Inputs, candidates, image, is_detector, small_images
+from lpflu_bench.activations.swap.places import run_on_random_numbers
+from lpflu_bench.activations.swap.trace import UntraceableError
 from lpflu_bench.errors import UserError
 
 Case = tuple[str, str, Callable[[], nn.Module]]
@@ -66,7 +70,8 @@ efficientnet_b0     efficientnet_b0    efficientnet_b0            efficientnet-b
 mit_b0              -                  -                          mit_b0                   mit_b0
 """  # an architecture and its name in each of LIBRARIES
 _ONE_OUTPUT = {"aux_logits": False, "init_weights": False}
-_LARGE = 6e6  # parameters: above, a network is swapped on the meta device alone
+_STEP_UP_TO = 6  # million parameters: above, no training step is taken
+_PROOF_SIDE = 64  # pixels of the images that large networks are proved with, where they take them
 
 
 def _same(library: str) -> dict[str, str]:
@@ -171,25 +176,37 @@ def _one_step(network: nn.Module, activation: str) -> str:
     return failure
 
 
-def _without_memory_if_large(build: Callable[[], nn.Module]) -> nn.Module:
+def _millions(network: nn.Module) -> float:
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def _without_memory_if_large(build: Callable[[], nn.Module], limit: float) -> nn.Module:
     try:
         with torch.device("meta"):
             network = build()
     except (RuntimeError, NotImplementedError):  # it computes something when it is built
         return build()
-    return network if sum(p.numel() for p in network.parameters()) > _LARGE else build()
+    return network if _millions(network) > limit else build()
 
 
-def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str, object]:
+def _inputs_of_proof(network: nn.Module) -> Inputs | None:
+    """Return a small image if the network takes one, else None: what the swap makes up."""
+    try:
+        run_on_random_numbers(network, image(_PROOF_SIDE))
+    except UntraceableError:
+        return None
+    return image(_PROOF_SIDE)
+
+
+def measure(library: str, name: str, build: Callable[[], nn.Module], prove_up_to: float) -> dict[str, object]:
     """Return one row of the table."""
     torch.manual_seed(0)
-    detector = "detection" in library
-    network = build() if detector else _without_memory_if_large(build)  # a detector isn't traced without its weights
-    parameters = sum(p.numel() for p in network.parameters())
+    detector = "detection" in library  # isn't traced without its weights
+    network = build() if detector else _without_memory_if_large(build, prove_up_to)
+    millions = _millions(network)
     start = time.perf_counter()
     try:
-        whole = network if parameters > _LARGE and not detector else copy.deepcopy(network)
-        report = replace_activations(whole, "lpflu", strict=False)
+        report = replace_activations(copy.deepcopy(network), "lpflu", strict=False)
     except UserError as error:
         return {"library": library, "network": name, "error": str(error)}
     seconds = time.perf_counter() - start
@@ -197,7 +214,7 @@ def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str
     row = {
         "library": library,
         "network": name,
-        "million_parameters": round(parameters / 1e6, 1),
+        "million_parameters": round(millions, 1),
         "places": counts["replaced"] + counts["left"],
         "replaced": counts["replaced"],
         "left": counts["left"],
@@ -208,13 +225,16 @@ def measure(library: str, name: str, build: Callable[[], nn.Module]) -> dict[str
         "seconds": round(seconds, 2),
         "remarks": "; ".join(report.remarks()),
     }
-    if parameters > _LARGE:
-        return row  # its small siblings are run
+    if millions > prove_up_to:
+        return row
     try:
-        verify_swap(copy.deepcopy(network))
+        small = millions > _STEP_UP_TO and not detector
+        verify_swap(copy.deepcopy(network), _inputs_of_proof(network) if small else None)
         row["bitwise_equal"] = True
     except UserError as error:
         row["bitwise_equal"], row["remarks"] = False, f"{row['remarks']} {error}"
+    if millions > _STEP_UP_TO:
+        return row  # its small siblings take one
     for activation in ("relu", "gelu"):
         row[f"step_{activation}"] = _one_step(copy.deepcopy(network), activation) or "ok"
     return row
@@ -225,14 +245,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/swap"))
     parser.add_argument("--only", default="*", help="shell pattern of `library/network`")
+    parser.add_argument("--prove-up-to", type=float, default=30, help="million parameters of the largest one proved")
+    parser.add_argument("--missing", action="store_true", help="only what the file neither proves nor knows as larger")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "coverage.csv"
     chosen = [case for case in cases() if fnmatch.fnmatch("/".join(case[:2]), args.only)]
+    if args.missing and file.exists():
+        known = pd.read_csv(file)
+        known = known[known["bitwise_equal"].notna() | (known["million_parameters"] > args.prove_up_to)]
+        settled = set(zip(known["library"], known["network"], strict=True))
+        chosen = [case for case in chosen if case[:2] not in settled]
     for number, (library, name, build) in enumerate(chosen, 1):
         try:
-            row = measure(library, name, build)
+            row = measure(library, name, build, args.prove_up_to)
         except Exception as error:  # the table shows which, and goes on
             row = {"library": library, "network": name, "error": f"{type(error).__name__}: {str(error)[:200]}"}
         print(number, len(chosen), row, file=sys.stderr, flush=True)

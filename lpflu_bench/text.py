@@ -19,6 +19,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 place``, ``2 places``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people read them: ``42 s``, ``7 min``, ``3.2 h``, ``2.1 days``."""
     if seconds < 90:

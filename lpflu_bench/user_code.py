@@ -1,5 +1,6 @@
 """Classes and functions of the user's own, named in a configuration: ``my_functions.Bent`` or ``my_functions.py:Bent``."""
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -32,19 +33,52 @@ def import_object(path: str) -> Any:
     Raises:
         UserError: there is no such file, module or name, or importing it fails (says in which line of which file).
     """
-    place, separator, name = path.rpartition(":")
-    if not separator:
-        place, _, name = path.rpartition(".")
+    place, name = split_path(path)
+    if isinstance(place, Path):
+        module = _import_file(place)
+    else:
         search_current_folder()
         module = _import_module(place)
-    elif place.endswith(".py"):
-        module = _import_file(Path(place).expanduser().resolve())
-    else:
-        raise UserError(f"write FILE.py:NAME or package.module.NAME, not {path!r}")
     if not hasattr(module, name):
         public = [known for known in vars(module) if not known.startswith("_")]
-        raise UserError(f"{place} has no {name!r}{nearest(name, public)}")
-    return getattr(module, name)
+        raise UserError(f"{path.removesuffix(name)[:-1]} has no {name!r}{nearest(name, public)}")
+    found = getattr(module, name)
+    if isinstance(found, ModuleType):
+        raise UserError(f"which class or function of it? write {path}.NAME")
+    return found
+
+
+def split_path(path: str) -> tuple[Path | str, str]:
+    """Return the file, or the dotted name of the module, and the name in it that an import path gives; nothing is imported.
+
+    Raises:
+        UserError: there is no such file, or the path lacks one of the two; says what a file defines.
+    """
+    place, _, name = path.rpartition(":")
+    if not place and path.endswith(".py"):
+        place, name = path, ""
+    if place.endswith(".py"):
+        file = Path(place).expanduser().resolve()
+        if not file.is_file():
+            raise UserError(f"there is no file {file}")
+        if not name:
+            raise UserError(f"which class or function of it? write {place}:NAME{_defined(file)}")
+        return file, name
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise UserError(f"write FILE.py:NAME or package.module.NAME, not {path!r}")
+    place, _, name = path.rpartition(".")
+    return place, name
+
+
+def _defined(file: Path) -> str:
+    """Return ``; it defines ...`` with the classes and functions of a file, which is not run for it."""
+    try:
+        statements = ast.parse(file.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return ""
+    names = [one.name for one in statements if isinstance(one, ast.ClassDef | ast.FunctionDef)]
+    public = [name for name in names if not name.startswith("_")]
+    return f"; it defines {', '.join(public)}" if public else ""
 
 
 def search_current_folder() -> None:

@@ -51,6 +51,21 @@ def test_a_file_in_another_folder_is_executed_once(folder):
         ("{}/nowhere.py:Bent", "", "there is no file .*nowhere.py"),
         ("{}/x.py:Bend", "class Bent: pass", "has no 'Bend'; the nearest is Bent"),
         ("{}/x.txt:Bent", "", "write FILE.py:NAME or package.module.NAME"),
+        *(
+            (path, "", f"write FILE.py:NAME or package.module.NAME, not '{path}'")
+            for path in (":", ".", "torch.", ".Bent", "a..b", "x:Bent")
+        ),
+        *(
+            (
+                "{}/x.py" + end,
+                "class Bent: pass\ndef _own(): 1 / 0",
+                r"which class .* write .*x.py:NAME; it defines Bent$",
+            )
+            for end in ("", ":")
+        ),
+        ("{}/x.py", "def (:", "which class .* write .*x.py:NAME$"),
+        ("{}/nowhere.py", "", "there is no file .*nowhere.py"),
+        ("os.path", "", r"which class or function of it\? write os.path.NAME"),
         ("nowhere_at_all.Bent", "", "there is no module 'nowhere_at_all'"),
         ("{}/x.py:Bent", "def (:", r"importing .*x.py fails: SyntaxError: .* \(.*x.py, line 1\)"),
         ("{}/x.py:Bent", "\n1 / 0", r"importing .*x.py fails: ZeroDivisionError: .* \(.*x.py, line 2\)"),

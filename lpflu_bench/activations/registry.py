@@ -73,6 +73,8 @@ def _checked(spec: "Mapping[str, Any]") -> "Mapping[str, Any]":
     if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
         what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
         raise UserError(f"activation: {what}; a mapping has class_path and, optionally, init_args")
+    if not isinstance(spec.get("init_args") or {}, Mapping):
+        raise UserError(f"activation: init_args must be a mapping of names to values, not {spec['init_args']!r}")
     return spec
 
 

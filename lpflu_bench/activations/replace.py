@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lpflu_bench.activations.leaky import Leaky
 from lpflu_bench.activations.registry import create_activation
-from lpflu_bench.activations.swap.inputs import Inputs
+from lpflu_bench.activations.swap.inputs import SAY_INPUTS, Inputs
 from lpflu_bench.activations.swap.placement import Block
 from lpflu_bench.activations.swap.places import Places, run_on_random_numbers, separate
 from lpflu_bench.activations.swap.plan import Place
@@ -140,8 +140,8 @@ def _refuse(name: str, found: Places, strict: bool) -> None:
     """Raise if a strict swap must not proceed, or there is nothing to replace."""
     if strict and found.untraced:
         raise UserError(
-            f"{name} can't be traced ({found.untraced}), so calls of functions can't be seen: pass inputs= that it takes, "
-            "or strict=False to replace its modules alone"
+            f"{name} can't be traced ({found.untraced}), so calls of functions can't be seen: {SAY_INPUTS}, or "
+            "strict=False to replace its modules alone"
         )
     left = [f"{place.path or 'the network'} ({place.old}): {place.why}" for place in found.places if place.left]
     if strict and left:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.terminal import next_command, text_table
+from lpflu_bench.text import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             write_csv(args.csv, *cell_rows(records))
         except OSError as error:
             raise UserError(f"cannot write {args.csv}: {error.strerror}; name another --csv file") from error
-        console.print(f"{args.csv}: {len(records)} run{'' if len(records) == 1 else 's'}", highlight=False)
+        console.print(f"{args.csv}: {count_of(len(records), 'run')}", highlight=False)
     print(next_command("deploy", *(path if path.is_dir() else path.parent for path in args.runs)))
     return 0
 

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from lpflu_bench.commands.csv_file import write_measurements
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, blamed_on
 from lpflu_bench.terminal import next_command
 
 
@@ -87,8 +87,9 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     functions = _names(args.functions)
-    for name in functions:
-        create_activation(name)  # an unknown one shows before anything is measured
+    with blamed_on("--functions"):  # before anything is measured
+        for name in functions:
+            create_activation(name)
     console = Console(highlight=False)
     with Console(stderr=True).status("measuring") as status:
         if args.network is not None:

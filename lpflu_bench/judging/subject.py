@@ -1,6 +1,5 @@
 """What is judged: one function, by a name that every process can import, and the code that it is made of."""
 
-import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.environment import file_hash
 from lpflu_bench.errors import UserError
-from lpflu_bench.user_code import is_import_path, object_name
+from lpflu_bench.user_code import is_import_path, split_path
 
 
 @dataclass(frozen=True)
@@ -40,32 +39,13 @@ def subject_of(function: str | Callable[..., Any]) -> Subject:
     """
     if not isinstance(function, str):
         return _of_object(function)
-    place, separator, name = function.rpartition(":")
-    if not separator and function.endswith(".py"):
-        place = function
-    if place:
-        if not place.endswith(".py"):
-            raise UserError(f"write FILE.py:NAME, not {function!r}")
-        file = Path(place).expanduser().resolve()
-        if not file.is_file():
-            raise UserError(f"there is no file {file}")
-        if not (separator and name):
-            raise UserError(f"which function of it? write {place}:NAME{_known(file)}")
-        return Subject(name, f"{file}:{name}", file_hash(file))
     if not is_import_path(function):
         create_activation(function)  # of this package: an unknown name is refused
-    return Subject(object_name(function), function)
-
-
-def _known(file: Path) -> str:
-    """Return ``; it defines ...`` with the classes and functions of a file, which is not run for it."""
-    try:
-        statements = ast.parse(file.read_bytes()).body
-    except (SyntaxError, ValueError):
-        return ""
-    names = [one.name for one in statements if isinstance(one, ast.ClassDef | ast.FunctionDef)]
-    public = [name for name in names if not name.startswith("_")]
-    return f"; it defines {', '.join(public)}" if public else ""
+        return Subject(function, function)
+    place, name = split_path(function)
+    if isinstance(place, Path):
+        return Subject(name, f"{place}:{name}", file_hash(place))
+    return Subject(name, function)
 
 
 def _of_object(function: Callable[..., Any]) -> Subject:

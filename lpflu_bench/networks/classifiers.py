@@ -47,9 +47,11 @@ def check_classifier(spec: NetworkSpec) -> None:
         if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
             what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
             raise UserError(f"model.network: {what}; a mapping has class_path and, optionally, init_args")
+        if not isinstance(spec.get("init_args") or {}, Mapping):
+            raise UserError(f"model.network: init_args must be a mapping of names to values, not {spec['init_args']!r}")
         spec = str(spec["class_path"])
     if not _is_class(spec) and spec not in (known := list_classifiers()):
-        also = nearest(spec, known) or nearest(TIMM + spec, known)
+        also = (nearest(spec, known) or nearest(TIMM + spec, known)) if spec.removeprefix(TIMM) else ""
         raise UserError(f"model.network: unknown network {spec!r}{also}; `lpflu-bench networks` lists all")
 
 
@@ -69,18 +71,27 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
 
     Raises:
         UserError: unknown name, ``num_classes`` below 1, downsamplings that the network can't have, or a class that is
-            no ``nn.Module`` or doesn't take the arguments.
+            no ``nn.Module``, doesn't take the arguments, or whose ``forward`` takes other inputs than one batch.
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
     check_classifier(spec)
     name = spec if isinstance(spec, str) else str(spec["class_path"])
     arguments = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+    if "num_classes" in arguments:
+        raise UserError("model.network: leave num_classes out of init_args; it is --model.num_classes")
     if pretrained := sorted({"pretrained", "weights", "weights_backbone"} & set(arguments)):
         raise UserError(
             f"model.network: leave {pretrained[0]} out of init_args; --model.init_from loads trained weights"
         )
-    network = (_own_class if _is_class(name) else _named)(name, num_classes, arguments)
+    try:
+        network = (_own_class if _is_class(name) else _named)(name, num_classes, arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        if not arguments:
+            raise
+        raise UserError(f"model.network: {name} doesn't take these init_args: {one_line(error)}") from error
     if downsamplings is not None:
         keep_last_downsamplings(network, downsamplings, name)
     return network
@@ -92,29 +103,36 @@ def _is_class(name: str) -> bool:
 
 def _named(name: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
     arguments = _EXTRA_ARGUMENTS.get(name, {}) | arguments
-    try:
-        if name in CIFAR_RESNETS:
-            return CifarResNet(CIFAR_RESNETS[name], num_classes, **arguments)
-        if name.startswith(TIMM):
-            return timm.create_model(name.removeprefix(TIMM), num_classes=num_classes, **arguments)
-        network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **arguments)
-        return network
-    except (TypeError, ValueError, AssertionError) as error:
-        if not arguments:
-            raise
-        raise UserError(f"model.network: {name} doesn't take these init_args: {one_line(error)}") from error
+    if name in CIFAR_RESNETS:
+        return CifarResNet(CIFAR_RESNETS[name], num_classes, **arguments)
+    if name.startswith(TIMM):
+        return timm.create_model(name.removeprefix(TIMM), num_classes=num_classes, **arguments)
+    network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **arguments)
+    return network
 
 
 def _own_class(path: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
-    network_class = import_object(path)
+    try:
+        network_class = import_object(path)
+    except UserError as error:
+        raise UserError(f"model.network: {error}") from error
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         raise UserError(f"model.network: {path} is not an nn.Module class")
     signature = inspect.signature(network_class)
     takes_anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    takes_anything &= network_class.__init__ is not nn.Module.__init__  # which refuses every keyword
     if "num_classes" in signature.parameters or takes_anything:
-        arguments.setdefault("num_classes", num_classes)
+        arguments = {"num_classes": num_classes, **arguments}
     try:
         signature.bind(**arguments)
     except TypeError as error:
         raise UserError(f"model.network: {path} doesn't take these init_args: {error}") from None
-    return network_class(**arguments)
+    network: nn.Module = network_class(**arguments)
+    forward = inspect.signature(network.forward)
+    try:
+        forward.bind("images")
+    except TypeError:
+        raise UserError(
+            f"model.network: {path}'s forward takes {forward}, but a network here gets one batch of images and no more"
+        ) from None
+    return network

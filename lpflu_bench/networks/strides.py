@@ -9,7 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from lpflu_bench.activations.swap.inputs import image
 from lpflu_bench.activations.swap.run import run_without_trace
-from lpflu_bench.errors import UserError
+from lpflu_bench.errors import UserError, one_line
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)
 
@@ -65,9 +65,15 @@ def keep_last_downsamplings(network: nn.Module, keep: int, name: str) -> None:
         name: the network's name, for messages.
 
     Raises:
-        UserError: the network has fewer downsamplings, or one module does several of which only some should go.
+        UserError: the network has fewer downsamplings, or one module does several of which only some should go; or it
+            doesn't run on such an image.
     """
-    found = strided_modules(network)
+    try:
+        found = strided_modules(network)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"downsamplings={keep}: {name} doesn't run on an image of 224 x 224: {one_line(error)}"
+        ) from error
     total = max((strided.after for strided in found), default=0)
     if not 0 <= keep <= total:
         raise UserError(f"downsamplings={keep}: {name} has {total} by strided convolution or pooling")

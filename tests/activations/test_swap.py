@@ -219,6 +219,10 @@ class Branching(nn.Module):
 def test_a_network_that_cannot_be_traced_says_so():
     with pytest.raises(UserError, match=r"Branching can't be traced \(TypeError: .*wanted.*pass inputs="):
         replace_activations(Branching(), "lpflu")
+    with pytest.raises(
+        UserError, match=r"^Branching: it takes none of the inputs tried \(TypeError: .*wanted.*pass inputs="
+    ):
+        verify_swap(Branching())
     report = replace_activations(Branching(), "lpflu", strict=False)
     assert report.remarks()[0].startswith("calls of functions could not be seen")
     assert [p.path for p in report.placements] == ["act"]

@@ -26,6 +26,19 @@ def test_no_match_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("lpflu-bench: error: no network matches 'no_such'")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([""], "no network matches ''; `lpflu-bench networks` lists them"),
+        (["--verify", "lpflu"], "which network? lpflu-bench networks NAME --verify lpflu"),
+        (["resnet8", "--verify", "torch.device"], "--verify: activation device is not an nn.Module class"),
+    ],
+)
+def test_what_it_lacks_is_one_line(arguments, line, capsys):
+    assert main(["networks", *arguments]) == 2
+    assert capsys.readouterr().err == f"lpflu-bench: error: {line}\n"
+
+
 def test_a_swap_is_proved_on_request(capsys):
     assert main(["networks", "resnet8", "--verify", "lpflu"]) == 0
     out = capsys.readouterr().out

@@ -20,8 +20,8 @@ FILE = Path(__file__).with_name("functions_to_judge.py")
     ("function", "options", "says"),
     [
         ("missing.py:Bent", {}, r"there is no file .*missing.py"),
-        (str(FILE), {}, r"which function of it\? write .*judge.py:NAME; it defines Bent, RenamedReLU, "),
-        (f"{FILE}:", {}, r"which function of it\?"),
+        (str(FILE), {}, r"which class or function of it\? write .*judge.py:NAME; it defines Bent, RenamedReLU, "),
+        (f"{FILE}:", {}, r"which class or function of it\?"),
         ("lpflv", {}, r"'lpflv' is unknown; the nearest .*lpflu"),
         (lambda x: x, {}, r"cannot be imported by other processes"),
         (f"{FILE}:Bent", {"against": ["rellu"]}, r"'rellu' is unknown"),

@@ -11,6 +11,21 @@ from lpflu_bench.networks.image_sizes import check_image_size
 from lpflu_bench.networks.strides import keep_last_downsamplings
 
 
+class TwoInputs(nn.Module):
+    def forward(self, images, mask):
+        return images * mask
+
+
+class Wide(nn.Sequential):
+    def __init__(self, width):
+        super().__init__(nn.Conv2d(3, width, 3))
+
+
+class Gray(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 4, 3, 2), nn.Flatten(), nn.LazyLinear(10))
+
+
 def feature_sizes(network, image_size):
     """Sides of the feature maps [B, C, H, W] that modules pass on, from the image to the head, without pooling to 1."""
     sizes = []
@@ -105,6 +120,16 @@ def test_torchvisions_names_are_known():
     [
         ("regnet_y_800", 10, None, r"unknown network 'regnet_y_800'.*regnet_y_800mf"),
         ("???", 10, None, "unknown network"),
+        ("", 10, None, "^model.network: unknown network ''; `lpflu-bench networks` lists all$"),
+        ("timm/", 10, None, "^model.network: unknown network 'timm/'; `lpflu-bench networks` lists all$"),
+        (__file__, 10, None, "^model.network: which class or function of it.*it defines "),
+        (
+            f"{__file__}:TwoInputs",
+            10,
+            None,
+            r"forward takes \(images, mask\), but a network here gets one batch of images",
+        ),
+        (f"{__file__}:Gray", 10, 0, "downsamplings=0: .*Gray doesn't run on an image of 224 x 224: "),
         ("convnext_ato", 10, None, r"unknown network 'convnext_ato'.*convnext"),
         ("timm/convnext_ato", 10, None, r"unknown network .*timm/convnext_atto"),
         ("no_such_file.py:Net", 10, None, "there is no file .*no_such_file.py"),
@@ -118,6 +143,23 @@ def test_torchvisions_names_are_known():
         ({"path": "torch.nn.Linear"}, 10, None, "no class_path"),
         ({"class_path": "resnet_8"}, 10, None, "unknown network 'resnet_8'.*resnet8"),
         ({"class_path": "resnet18", "init_args": {"n": 1}}, 10, None, "resnet18 doesn't take these init_args: .*'n'"),
+        ({"class_path": "resnet18", "init_args": {"num_classes": 3}}, 10, None, "leave num_classes out of init_args"),
+        ({"class_path": "resnet18", "init_args": [3]}, 10, None, r"init_args must be a mapping .* not \[3\]"),
+        (
+            {"class_path": "timm/resnet18", "init_args": {"num_blocks": 1}},
+            10,
+            None,
+            "doesn't take these init_args: .*num_",
+        ),
+        *(
+            (
+                {"class_path": f"{__file__}:Wide", "init_args": {"width": wrong}},
+                10,
+                None,
+                "doesn't take these init_args: ",
+            )
+            for wrong in ("x", -4)
+        ),
         ({"class_path": "resnet18", "init_args": {"weights": "DEFAULT"}}, 10, None, "leave weights out.*init_from"),
         ("resnet8", 0, None, "num_classes must be at least 1"),
         ("resnet8", 10, 3, "downsamplings=3: resnet8 has 2"),

@@ -11,6 +11,8 @@ from torch.utils._pytree import tree_map_only
 
 _BATCH = 2  # batch norm refuses a single value a channel in training
 _SIDES = (224, 256, 96, 32)
+SAY_INPUTS = "give it an attribute image_size, the side of the images it takes; in Python, pass inputs= that it takes"
+"""What to do where none of :func:`candidates` fits."""
 
 
 @dataclass(frozen=True)

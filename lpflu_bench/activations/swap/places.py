@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from lpflu_bench.activations.nonlinearities import is_main_nonlinearity, module_kind
-from lpflu_bench.activations.swap.inputs import Inputs, candidates, small_images
+from lpflu_bench.activations.swap.inputs import SAY_INPUTS, Inputs, candidates, small_images
 from lpflu_bench.activations.swap.placement import Role
 from lpflu_bench.activations.swap.plan import Place, Plan, twin
 from lpflu_bench.activations.swap.run import run_without_trace
-from lpflu_bench.activations.swap.trace import Trace, UntraceableError, trace
+from lpflu_bench.activations.swap.trace import Trace, UntraceableError, failure, trace
 
 
 @dataclass
@@ -115,7 +115,7 @@ class _Traces:
                 except UntraceableError as error:
                     if not self.meta:
                         failures.append(error)
-        raise failures[0] if failures else UntraceableError("no idea what it takes: pass `inputs`")
+        raise failures[0] if failures else UntraceableError("no layer says what it takes")
 
     def again(self) -> list[Trace]:
         with small_images(self.network):
@@ -129,6 +129,7 @@ def run_on_random_numbers(network: nn.Module, inputs: Inputs | None) -> list[Ten
         UntraceableError: it takes none of the made-up inputs.
     """
     generator = torch.Generator().manual_seed(0)
+    failures: list[Exception] = []
 
     def draw(x: Tensor) -> Tensor:
         return torch.rand(x.shape, generator=generator) if x.is_meta and x.is_floating_point() else x
@@ -137,12 +138,17 @@ def run_on_random_numbers(network: nn.Module, inputs: Inputs | None) -> list[Ten
         drawn = Inputs(*tree_map_only(Tensor, draw, (given.args, given.kwargs))).on("cpu")
         results: list[Tensor] = []
         for training in (True, False):
-            with suppress(Exception), small_images(network):
-                output = run_without_trace(network, drawn, training=training, meta=False)
-                results += [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+            try:
+                with small_images(network):
+                    output = run_without_trace(network, drawn, training=training, meta=False)
+            except Exception as error:  # a network refuses inputs by any
+                failures.append(error)
+                continue
+            results += [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         if results:
             return results
-    raise UntraceableError("it takes none of the inputs tried: pass `inputs`")
+    reason = f" ({failure(failures[0])})" if failures else ""
+    raise UntraceableError(f"it takes none of the inputs tried{reason}: {SAY_INPUTS}")
 
 
 def _unshare(network: nn.Module) -> None:

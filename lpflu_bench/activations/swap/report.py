@@ -9,6 +9,7 @@ from torch import nn
 
 from lpflu_bench.activations.swap.placement import Block
 from lpflu_bench.terminal import text_table
+from lpflu_bench.text import count_of
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class PlacementReport:
         slopes = ", ".join(f"{number} {form}" for form, number in self.counts()["slopes"].items())
         reasons = ", ".join(f"{number} {why}" for why, number in Counter(kept.why for kept in self.kept).items())
         return (
-            f"{len(self.placements)} places{f' (slopes: {slopes})' if slopes else ''}, "
-            f"{len(self.kept)} others kept{f' ({reasons})' if reasons else ''}"
+            f"{count_of(len(self.placements), 'place')}{f' (slopes: {slopes})' if slopes else ''}, "
+            f"{count_of(len(self.kept), 'other')} kept{f' ({reasons})' if reasons else ''}"
         )
 
     def remarks(self) -> list[str]:

@@ -85,6 +85,11 @@ class UntraceableError(Exception):
     """The network couldn't be run on made-up inputs."""
 
 
+def failure(error: Exception) -> UntraceableError:
+    """Return what a network raised about made-up inputs, in one line."""
+    return UntraceableError(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+
+
 @dataclass
 class _Run:
     """A module that is running."""
@@ -281,7 +286,7 @@ def trace(network: nn.Module, inputs: Inputs, *, training: bool, meta: bool = Tr
             network, inputs, state, training=training, meta=meta, modes=(_Functions(tracer), _Operations(tracer))
         )
     except Exception as error:
-        raise UntraceableError(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from error
+        raise failure(error) from error
     finally:
         tracer.remove()
     return tracer.trace()

@@ -1,16 +1,12 @@
-"""Weights to start from: a checkpoint of this suite, a file of weights, or what torchvision and timm offer."""
+"""Weights to start from, put into a network with another function, or for other classes."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
-import timm
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lpflu_bench.errors import UserError
+from lpflu_bench.networks.weight_sources import read_weights
 
-TIMM, TORCHVISION = "timm/", "torchvision/"
 _SHOWN = 5
 
 
@@ -33,7 +29,10 @@ def load_starting_weights(network: nn.Module, source: str, activation_paths: Ite
     Raises:
         UserError: no such file or name, no network, or entries that don't fit.
     """
-    loaded = _read(source)
+    try:
+        loaded = read_weights(source)
+    except UserError as error:
+        raise UserError(f"model.init_from: {error}") from error
     own = network.state_dict()
     prefixes = tuple(f"{path}." for path in activation_paths)
     head = _head(network)
@@ -54,7 +53,14 @@ def load_starting_weights(network: nn.Module, source: str, activation_paths: Ite
         if keys
     ]
     if problems:
+        prefix = next(iter(loaded)).partition(".")[0] + "."
+        if unexpected and all(key.startswith(prefix) and key.removeprefix(prefix) in own for key in unexpected):
+            problems = [f"its names begin with {prefix!r}, the network's do not; save it without"]
+        else:
+            problems.append("it must be of the same network, built with the same init_args")
         raise UserError(f"model.init_from: {source} does not fit the network: {'; '.join(problems)}")
+    if broken := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise UserError(f"model.init_from: {source} has values in {broken[0]} that are not finite")
     network.load_state_dict({**own, **state})
     return anew
 
@@ -63,53 +69,3 @@ def _head(network: nn.Module) -> str:
     """Return the prefix of the last layer's entries."""
     layers = [path for path, module in network.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
     return f"{layers[-1]}." if layers else "-"
-
-
-def _read(source: str) -> dict[str, Tensor]:
-    path = Path(source)
-    if source.startswith((TIMM, TORCHVISION)):
-        return _published(source)
-    if not path.is_file():
-        raise UserError(f"model.init_from: there is no file {source}; names begin with {TIMM} or {TORCHVISION}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"model.init_from: {source} can't be read as weights: {str(error).splitlines()[0]}") from error
-    if path.suffix == ".ckpt":
-        prefix = "network."
-        content = {
-            key.removeprefix(prefix): value for key, value in content["state_dict"].items() if key.startswith(prefix)
-        }
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"model.init_from: {source} holds no state dict (names with tensors)")
-    return content
-
-
-def _published(source: str) -> dict[str, Tensor]:
-    """Return weights that a library downloads, or finds in its cache."""
-    try:
-        if source.startswith(TIMM):
-            name = source.removeprefix(TIMM)
-            if not timm.is_model_pretrained(name):
-                raise UserError(f"model.init_from: timm has no pretrained weights {name!r}")
-            return timm.create_model(name, pretrained=True).state_dict()
-        from torchvision.models import get_weight
-
-        try:
-            weights = get_weight(source.removeprefix(TORCHVISION))
-        except (KeyError, ValueError) as error:
-            raise UserError(f"model.init_from: torchvision has no weights {error}") from None
-        state: dict[str, Tensor] = weights.get_state_dict(progress=True)
-        return state
-    except UserError:
-        raise
-    except Exception as error:  # of the network or the hub, by many names
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"model.init_from: {source} couldn't be downloaded: {reason or type(error).__name__}"
-        ) from error

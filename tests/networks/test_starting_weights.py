@@ -48,35 +48,65 @@ def test_another_number_of_classes_starts_the_last_layer_anew(tmp_path):
     assert torch.equal(network.layer3[0].conv1.weight, trained.layer3[0].conv1.weight)
 
 
+STATE = {"conv1.weight": torch.zeros(2)}
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        (None, r"there is no file .*x\.pt; names begin with timm/ or torchvision/"),
+        ("x.pt", None, r"there is no file '.*x\.pt'; names begin with timm/ or torchvision/"),
         (
-            {"conv1.weight": torch.zeros(2)},
-            r"missing: bn1\.weight.* and \d+ more; of another shape: conv1\.weight is \[2\]",
+            "x.pt",
+            STATE,
+            r"missing: bn1\.weight.* and \d+ more; of another shape: conv1\.weight is \[2\].*same init_args$",
         ),
-        ({"other": torch.zeros(2)}, r"not in the network: other"),
-        ({"epoch": 3}, "holds no state dict"),
-        (lambda: 0, "can't be read as weights"),
+        ("x.pt", {"other": torch.zeros(2)}, r"not in the network: other"),
+        ("x.pt", {"module.conv1.weight": torch.zeros(2)}, r"its names begin with 'module\.', the network's do not"),
+        ("x.pt", {"epoch": 3}, r"holds no state dict .*; save network\.state_dict\(\) in it"),
+        ("x.pt", {}, "holds no state dict"),
+        ("x.pt", [1], "holds no state dict"),
+        ("x.pt", {"model": STATE, "epoch": 3}, "holds no state dict .*, but its entry 'model' is one"),
+        ("x.pt", torch.nn.ReLU(), "can't be read as weights: it holds other objects than tensors"),
+        ("x.pt", b"no weights", "can't be read as weights: it is no file of torch.save"),
+        ("x.pt", b"", "can't be read as weights: it is no file of torch.save"),
+        ("x.pt", b"PK no end", "can't be read as weights: it is truncated"),
+        ("x.safetensors", b"no weights", "can't be read as weights: it is truncated or not in the format of its name"),
+        (
+            "x.ckpt",
+            {"state_dict": {"model.fc.weight": torch.zeros(2)}},
+            r"no checkpoint of this suite \(no entry begins",
+        ),
+        ("x.ckpt", STATE, "no checkpoint of this suite"),
+        ("x.ckpt", [1], "no checkpoint of this suite"),
     ],
 )
-def test_weights_that_do_not_fit_are_one_line(tmp_path, content, message):
-    file = tmp_path / "x.pt"
-    if callable(content):
-        file.write_bytes(b"no weights")
+def test_weights_that_do_not_fit_are_one_line(tmp_path, name, content, message):
+    file = tmp_path / name
+    if isinstance(content, bytes):
+        file.write_bytes(content)
     elif content is not None:
         torch.save(content, file)
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=rf"^model\.init_from: .*{message}") as caught:
         load_starting_weights(network_of()[0], str(file))
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    network = network_of()[0]
+    with torch.no_grad():
+        network.fc.bias[1] = float("nan")
+    torch.save(network.state_dict(), tmp_path / "diverged.pt")
+    with pytest.raises(UserError, match=r"diverged\.pt has values in fc\.bias that are not finite"):
+        load_starting_weights(network_of()[0], str(tmp_path / "diverged.pt"))
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("timm/resnet18.no_such_tag", r"timm has no pretrained weights 'resnet18\.no_such_tag'"),
-        ("torchvision/ResNet18_Weights.NONE", "torchvision has no weights 'NONE'"),
+        ("torchvision/ResNet18_Weights.NONE", r"torchvision has no weights 'ResNet18_.*; the nearest are ResNet18_W"),
+        ("torchvision/ResNet8_Weights.DEFAULT", r"torchvision has no weights 'ResNet8_.*; the nearest are ResNe"),
+        ("torchvision/", "torchvision has no weights ''$"),
     ],
 )
 def test_unknown_pretrained_names_are_one_line(source, message):

@@ -32,8 +32,8 @@ def check_capturable(trainer: Trainer, device: torch.device, *, compiled: bool) 
 def capture_training(network: nn.Module, images: Tensor) -> None:
     """Record a network's forward and backward pass in training; its calls replay them from now on.
 
-    In evaluation mode it runs as before. Parameters, buffers and random numbers are left as they were; from now on they may
-    change in place alone. Call it in the precision's context.
+    In evaluation mode it runs as before. Parameters and buffers are left as they were; from now on they may change in place
+    alone. Random numbers advance. Call it in the precision's context.
 
     Args:
         network: on a GPU, in training mode; takes a tensor and returns tensors.
@@ -42,11 +42,8 @@ def capture_training(network: nn.Module, images: Tensor) -> None:
     buffers = list(network.buffers())
     before = [buffer.clone() for buffer in buffers]
     autocast = torch.is_autocast_enabled("cuda")
-    with (
-        torch.random.fork_rng(devices=[images.device]),
-        # The cache of cast weights would be read after the graph's memory has been used for something else.
-        torch.autocast("cuda", torch.get_autocast_dtype("cuda"), enabled=autocast, cache_enabled=False),
-    ):
+    # The cache of cast weights would be read after the graph's memory has been used for something else.
+    with torch.autocast("cuda", torch.get_autocast_dtype("cuda"), enabled=autocast, cache_enabled=False):
         torch.cuda.make_graphed_callables(network, (images.clone(),), allow_unused_input=True)
     with torch.no_grad():
         for buffer, value in zip(buffers, before, strict=True):

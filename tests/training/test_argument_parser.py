@@ -19,7 +19,7 @@ def forget_types():
 @pytest.mark.parametrize("order", [(float, int, None), (int, float, None)])
 def test_one_batch_is_not_all_of_them_whichever_library_came_first(monkeypatch, order, text, value):
     forget_types()
-    kind = typing.Union[order]
+    kind = typing.Union[order]  # noqa: UP007  (the order is what is tested)
     # What Optional[Union[int, float]] is where a library has asked for Optional[Union[float, int]] before.
     annotations = inspect.unwrap(Trainer.__init__).__annotations__
     for name, annotation in annotations.items():

@@ -122,6 +122,8 @@ def describe(device: Any = None) -> dict[str, Any]:
     environment["device"] = (
         torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else environment["cpu"]
     )
+    # Which of several equal ones: runs at the same time on one GPU slow each other down.
+    environment["gpu"] = None if environment["cuda"] is None else str(torch.cuda.get_device_properties(device).uuid)
     return environment
 
 

@@ -182,6 +182,8 @@ def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iter
 
 def _costs(analysis: Analysis, columns: Sequence[Column]) -> Iterator[Drawing]:
     runs = analysis.runs
+    if runs.shared_gpu:
+        return
     colour = colours(runs.activations)
     for column in columns:
         points = {name: _cost_points(runs, column, name) for name in runs.activations}

@@ -88,6 +88,22 @@ class Runs:
         """The different sources that the finished runs were trained or tested with."""
         return source_texts(record for group in self.finished.values() for record in group.values())
 
+    @cached_property
+    def shared_gpu(self) -> bool:
+        """Whether finished runs were trained on one GPU at the same time, so that their speeds say nothing."""
+        trainings = {
+            trained["config_hash"]: (trained["started_at"], trained["finished_at"], gpu)
+            for group in self.finished.values()
+            for trained in (record["trained"] for record in group.values())
+            if (gpu := _gpu(trained["environment"])) is not None
+        }
+        until: dict[str, str] = {}
+        for start, end, gpu in sorted(trainings.values()):
+            if start < until.get(gpu, ""):
+                return True
+            until[gpu] = end
+        return False
+
     def diverged(self, place: Place, activation: str) -> tuple[int, ...]:
         """Return the seeds of a function whose training diverged."""
         return tuple(gap.seed for gap in self.gaps_of(place, activation) if gap.diverged)
@@ -121,6 +137,11 @@ class Runs:
         names = [name for name in self.activations if any(shown(place, name) for place in places)]
         attempts = {key: records for key, records in self.attempts.items() if shown(*key)}
         return Runs(places, names, self.values, self.seeds, finished, gaps, attempts, self.duplicates)
+
+
+def _gpu(environment: Mapping[str, Any]) -> str | None:
+    """Return which GPU it was; where a record does not say it, equal ones count as one."""
+    return environment.get("gpu") or (environment.get("device") if environment.get("cuda") else None)
 
 
 def place_text(spec: ReportSpec, place: Place) -> str:

@@ -217,6 +217,11 @@ def gap_notes(analysis: Analysis) -> list[str]:
         notes.append(
             f"The runs are of {len(runs.sources)} different sources of this package: {', '.join(runs.sources)}."
         )
+    if runs.shared_gpu:
+        notes.append(
+            "Several runs were trained on one GPU at the same time: their images/s and training times are no measure of a "
+            "function's cost, and no figure shows them; `lpflu-bench speed` measures it."
+        )
     if runs.duplicates:
         notes.append(f"{runs.duplicates} further finished records of the same runs were left out; the latest counts.")
     return notes

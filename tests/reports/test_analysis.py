@@ -7,6 +7,7 @@ from lpflu_bench.inference.ranks import Ranks
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.inference.verdicts import Word
 from lpflu_bench.reports.analysis import analyse
+from lpflu_bench.reports.figures import draw_all
 from lpflu_bench.reports.wording import gap_notes
 
 
@@ -238,3 +239,27 @@ def test_places_that_test_the_same_networks_are_one_row():
         trained = item["trained"]
         trained["config_hash"] = f"{trained['activation']}-{trained['seed']}"
     assert "here are 1 and 6" in analysed(records, ["noise"]).ranks
+
+
+@pytest.mark.parametrize(
+    ("gpus", "minutes", "shared"),
+    [
+        ((None, None), (0, 5), True),  # records that do not say which: equal ones count as one
+        (("a", "a"), (0, 5), True),
+        (("a", "b"), (0, 5), False),
+        (("a", "a"), (0, 10), False),
+    ],
+)
+def test_runs_that_shared_a_gpu_are_no_measure_of_cost(gpus, minutes, shared):
+    records = grid(1)
+    for item, gpu, minute in zip(records, gpus, minutes, strict=False):
+        item["trained"]["environment"] = {"cuda": "13.0", "device": "A GPU"} | ({"gpu": gpu} if gpu else {})
+        item["trained"] |= {
+            "started_at": f"2026-01-01T00:{minute:02}:00+00:00",
+            "finished_at": f"2026-01-01T00:{minute + 10:02}:00+00:00",
+        }
+    analysis = analysed(records)
+    assert analysis.runs.shared_gpu is shared
+    assert any("no measure of a function's cost" in note for note in gap_notes(analysis)) is shared
+    kinds = {drawing.kind for drawing in draw_all(analysis)}
+    assert ("cost" in kinds) is not shared

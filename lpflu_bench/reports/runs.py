@@ -92,7 +92,7 @@ class Runs:
     def shared_gpu(self) -> bool:
         """Whether finished runs were trained on one GPU at the same time, so that their speeds say nothing."""
         trainings = {
-            trained["config_hash"]: (trained["started_at"], trained["finished_at"], gpu)
+            trained["config_hash"]: (str(trained["started_at"]), str(trained["finished_at"]), gpu)
             for group in self.finished.values()
             for trained in (record["trained"] for record in group.values())
             if (gpu := _gpu(trained["environment"])) is not None

@@ -98,8 +98,8 @@ def check_repeats(spec: str) -> Iterator[Finding]:
     random = not torch.equal((training := load(spec).train())(x), training(x))
     text = "the same input gives the same result" + (" in evaluation; in training it is random" if random else "")
     yield Finding("repeatable", Outcome.NOTED if random else Outcome.PASSED, text)
-    turned = module(x.flip(0, 2, 3)).flip(0, 2, 3)
-    if torch.allclose(first, turned, rtol=1e-5, atol=1e-6):
+    part = (slice(1, None), slice(None), slice(3, 6), slice(1, 4))  # not of the channels: they may have parameters
+    if torch.allclose(first[part], module(x[part]), rtol=1e-5, atol=1e-6):
         yield Finding("elementwise", Outcome.PASSED, "an element's result does not depend on its neighbours")
     else:
         yield Finding("elementwise", Outcome.NOTED, "an element's result depends on other elements of the tensor")

@@ -94,6 +94,18 @@ def test_the_curve_of_relu_and_of_silu():
     assert found(soundness.check_curve, "squared_relu")[1].text.startswith("none: the slope grows")
 
 
+def test_the_longest_of_several_dead_zones_is_named():
+    assert soundness._longest(torch.tensor([1, 1, 1, 0, 0, 1, 1])) == (0, 2)
+    assert soundness._longest(torch.tensor([1, 0, 1, 1])) == (2, 3)
+    assert soundness._longest(torch.tensor([0, 0])) is None
+
+
+@pytest.mark.parametrize(("name", "outcome"), [("lpflu", Outcome.PASSED), ("Centred", Outcome.NOTED)])
+def test_a_result_that_depends_on_other_elements_is_noted(name, outcome):
+    said = {one.check: one.outcome for one in found(soundness.check_repeats, name)}
+    assert said == {"repeatable": Outcome.PASSED, "elementwise": outcome}
+
+
 def test_what_a_function_raises_is_a_finding_that_names_the_line():
     steps = dict(examination.steps(spec("Fails"), {}))
     (result,) = steps["shape"]()

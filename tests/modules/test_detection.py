@@ -265,8 +265,11 @@ def test_scores_of_a_trainer_are_those_of_one_call_on_all_images(tmp_path):
     seed_everything(0, verbose=False)
     network, data = module(), embedded(test_batch_size=16)
     run = quiet_trainer(tmp_path)
+    run.validate(network, data, verbose=False)
+    assert network._outcomes_here == []  # the test's alone are kept
     run.test(network, data, verbose=False)
     assert network.num_scored == data.test_size == 64
+    assert network.outcomes.num_images == 64
     images, targets = data.prepare_batch(data.test_set.__getitems__(range(64)))
     network.eval()
     with torch.no_grad():

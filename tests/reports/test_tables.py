@@ -6,6 +6,7 @@ import pytest
 from synthetic_records import EFFECTS, FUNCTIONS, grid, spec
 
 from lpflu_bench.inference.rule import Rule
+from lpflu_bench.reports import page
 from lpflu_bench.reports.analysis import analyse
 from lpflu_bench.reports.latex import latex, latex_escape
 from lpflu_bench.reports.markdown import markdown
@@ -111,6 +112,13 @@ def test_texts():
         "adam",
         "none",
     ]
+
+
+def test_bars_show_small_differences_and_none_where_all_are_the_same():
+    row = analysed(grid(5, 0.01), metrics=("top1_error",)).columns[0].row("mish")
+    assert -0.5 < row.interval.low < row.comparison.difference < 0.5
+    assert page._bar(row, 0.5)["point"] == pytest.approx(50 + 100 * row.comparison.difference, abs=0.01)
+    assert page._bar(row, 0.0) is None
 
 
 def test_result_rows_are_plain_csv(tmp_path):

@@ -162,8 +162,10 @@ def _children(pid):
 
 def test_what_is_missing_or_wrong_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="there is no sbatch here"):
-        make_executor("slurm", {}, tmp_path)
+    for name in ("none", "sbatch"):  # srun is needed too
+        (tmp_path / name).touch(0o755)
+        with pytest.raises(UserError, match="there is no sbatch here"):
+            make_executor("slurm", {}, tmp_path)
     for option, problem in (
         ({"slurm": [("partitoin", "gpu")]}, "--slurm partitoin=gpu: .*the nearest .* partition"),
         ({"gpus_per_cell": 0.5}, "--gpus-per-cell 0.5: Slurm gives whole GPUs"),
@@ -189,4 +191,10 @@ def test_what_sbatch_is_asked_for(tmp_path, monkeypatch):
     script = (tmp_path / "script").read_text()
     for line in ("--array=0-1%2", "--gpus-per-node=1", "--time=90", "--partition=gpu", "--signal=USR2@90"):
         assert f"#SBATCH {line}" in script
-    assert [(tmp_path / str(number) / NOTE).read_text() for number in range(2)] == ["42_0", "42_1"]
+    notes = [tmp_path / str(number) / NOTE for number in range(2)]
+    assert [note.read_text() for note in notes] == ["42_0", "42_1"]
+    (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/cancelled\nexit 1\n')  # as for an ended job
+    (tmp_path / "scancel").chmod(0o755)
+    executor.close()
+    assert (tmp_path / "cancelled").read_text().split() == ["42_0", "42_1"]
+    assert not any(note.exists() for note in notes)

@@ -1,11 +1,13 @@
 """The record of a run: its schema, and how it is read and written. One JSON file, replaced in one step."""
 
+import functools
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast, get_args, get_type_hints, is_typeddict
 
 import orjson
 
@@ -48,7 +50,7 @@ class Trained(TypedDict):
     activation: str
     activation_settings: dict[str, Any]
     seed: int
-    class_names: list[str] | None
+    class_names: NotRequired[list[str] | None]
     """Names of the classes, in the order of the network's outputs; None if the data names none."""
     parameters: int | None
     epochs: int
@@ -121,6 +123,72 @@ class ScoreFields(TypedDict):
     main: bool
 
 
+class SpreadFields(TypedDict):
+    """The fields of :class:`lpflu_bench.speed.timing.Spread`."""
+
+    median: float
+    low: float
+    high: float
+
+
+class LatencyFields(TypedDict):
+    """The fields of :class:`lpflu_bench.evaluation.latency.Latency`."""
+
+    batch_size: int
+    threads: int
+    seconds: SpreadFields
+    relu_seconds: SpreadFields
+    ratio_to_relu: SpreadFields
+
+
+class DeployedForm(TypedDict):
+    """One form of a deployed network."""
+
+    form: str
+    """``checkpoint``, ``onnx`` or ``int8``."""
+    file: str
+    """Below the run's folder; of the checkpoint the program that ``torch.export`` wrote."""
+    bytes: int
+    scores: dict[str, float]
+    """On the whole test set."""
+    difference: float
+    """Largest difference of an output from the checkpoint's on test images, over the largest output. Of the checkpoint
+    itself: of the program that ``torch.export`` wrote."""
+    nodes: int | None
+    """Of the graph."""
+    activation_nodes: float | None
+    """Those in an activation layer, mean over the layers."""
+    signal_to_noise: dict[str, float]
+    """Of the activation layers' outputs against the float network, in dB, by layer."""
+    latencies: list[LatencyFields]
+    """At batch 1 and the given one, on one thread and on all."""
+
+
+class Deployed(TypedDict):
+    """What ``lpflu-bench deploy`` measured."""
+
+    forms: list[DeployedForm]
+    """The checkpoint, ONNX and INT8, in this order."""
+    outside: str
+    """What the exported graph leaves to the program around it; empty for nothing."""
+    settings: dict[str, Any]
+    """Of the measurement."""
+    versions: dict[str, str]
+    """Of what exported and ran it."""
+    load: float
+    """The machine's load average over its cores, after latency was measured."""
+
+
+class Attempt(TypedDict):
+    """One attempt of a study to make a run."""
+
+    started_at: str
+    finished_at: str | None
+    outcome: str
+    """``running``, ``finished``, ``failed``, ``interrupted`` or ``lost``."""
+    error: str | None
+
+
 class Record(TypedDict):
     """The record of a run."""
 
@@ -135,14 +203,12 @@ class Record(TypedDict):
     tested: list[Tested]
     cell: NotRequired[dict[str, Any]]
     """What the run is called in its study."""
-    attempts: NotRequired[list[dict[str, Any]]]
-    deployed: NotRequired[dict[str, Any]]
-    """What ``lpflu-bench deploy`` measured."""
+    attempts: NotRequired[list[Attempt]]
+    deployed: NotRequired[Deployed]
 
 
 LAYERS = frozenset({"layers", "kept_layers"})
 """What a record lists layer by layer, in ``placement`` and ``diagnostics``."""
-_REQUIRED = Record.__required_keys__
 _HEAD = re.compile(rb'\{\n "schema": (\d+),\n "hash": "([0-9a-f]{32})",\n')
 
 
@@ -172,6 +238,9 @@ def read_record(path: Path, *, brief: bool = False) -> Record:
 
     Raises:
         UserError: not there, not a record of this suite and version, or changed since it was written.
+
+    Warns:
+        UserWarning: what it says of a deployment is another version's, and left out.
     """
     try:
         content = _content(path)
@@ -190,8 +259,16 @@ def read_record(path: Path, *, brief: bool = False) -> Record:
             f"{path} has schema {record['schema']}, this version of lpflu-bench reads {SCHEMA}; repeat the run"
         )
     head = _HEAD.match(content)
-    if head is None or head[2].decode() != _digest(content[head.end() :]) or not record.keys() >= _REQUIRED:
+    if head is None or head[2].decode() != _digest(content[head.end() :]):
         raise UserError(f"{path} was changed after it was written: its hash is not that of its content; repeat the run")
+    lacks = lacking(record, Record)
+    if lacks.startswith("deployed."):  # the run itself is there
+        warnings.warn(
+            f"{path} lacks '{lacks}': deployed by another version; run `lpflu-bench deploy` again", stacklevel=2
+        )
+        del record["deployed"]
+    elif lacks:
+        raise UserError(f"{path} lacks '{lacks}': another version of lpflu-bench wrote it; repeat the run")
     del record["schema"], record["hash"]
     if brief:
         trained = record["trained"]
@@ -200,6 +277,33 @@ def read_record(path: Path, *, brief: bool = False) -> Record:
             for key in LAYERS & listed.keys():
                 del listed[key]
     return cast(Record, record)
+
+
+@functools.cache
+def _parts(schema: type) -> tuple[tuple[str, ...], tuple[tuple[str, type], ...]]:
+    """Return the keys that a part of a record must have, and those that hold parts, with their schemas."""
+    parts = []
+    for key, hint in get_type_hints(schema).items():
+        nested = next((kind for kind in (hint, *get_args(hint)) if is_typeddict(kind)), None)
+        if nested is not None:
+            parts.append((key, nested))
+    return tuple(sorted(schema.__required_keys__)), tuple(parts)  # type: ignore[attr-defined]
+
+
+def lacking(part: Any, schema: type) -> str:
+    """Return the first key that a part of a record lacks, such as ``trained.code.commit``; empty if none."""
+    required, parts = _parts(schema)
+    if not isinstance(part, dict):
+        return required[0]
+    for key in required:
+        if key not in part:
+            return key
+    for key, nested in parts:
+        value = part.get(key)
+        for item in value if isinstance(value, list) else [value] if value is not None else []:
+            if inner := lacking(item, nested):
+                return f"{key}.{inner}"
+    return ""
 
 
 def _content(path: Path) -> bytes:

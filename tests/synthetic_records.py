@@ -19,6 +19,23 @@ CODE = {"package": "0123456789abcdef", "commit": "abcdef1234567890", "activation
 ENVIRONMENT = {"lpflu_bench": "0.1.0", "torch": "2.15", "device": "NVIDIA H100"}
 
 
+_TIMES = {"median": 1.0, "low": 1.0, "high": 1.0}
+_LATENCY = {"batch_size": 1, "threads": 1, "seconds": _TIMES, "relu_seconds": _TIMES, "ratio_to_relu": _TIMES}
+_FORM = {
+    "form": "onnx",
+    "file": "exported/0.onnx",
+    "bytes": 1,
+    "scores": {"top1_error": 30.0},
+    "difference": 0.0,
+    "nodes": 1,
+    "activation_nodes": 1.0,
+    "signal_to_noise": {},
+    "latencies": [_LATENCY],
+}
+DEPLOYED = {"forms": [_FORM], "outside": "", "settings": {}, "versions": {}, "load": 0.1}
+"""What deploying leaves in a record."""
+
+
 def result_of_test(metrics, **changes):
     """One whole test of the raw weights."""
     return {

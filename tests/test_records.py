@@ -4,10 +4,19 @@ import math
 import os
 
 import pytest
-from synthetic_records import record, result_of_test
+from synthetic_records import DEPLOYED, record, result_of_test
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import by_condition, find_records, metrics, read_record, record_hash, write_record
+from lpflu_bench.records import (
+    Record,
+    _parts,
+    by_condition,
+    find_records,
+    metrics,
+    read_record,
+    record_hash,
+    write_record,
+)
 
 
 def test_a_record_comes_back_and_leaves_no_temporary_file(tmp_path):
@@ -78,6 +87,48 @@ def test_a_record_laid_out_anew_is_not_the_one_written(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text())))
     with pytest.raises(UserError, match="was changed after it was written"):
         read_record(path)
+
+
+def whole_record():
+    """A record with every part that there is."""
+    outcomes = {"kind": "classification", "key": "raw", "hash": "0"}
+    return record("relu", 0, 30.0) | {
+        "tested": [result_of_test({"top1_error": 30.0}, outcomes=outcomes)],
+        "attempts": [{"started_at": "", "finished_at": "", "outcome": "finished", "error": None}],
+        "deployed": DEPLOYED,
+    }
+
+
+def without(item, path):
+    """A copy of a record that lacks one key."""
+    item = json.loads(json.dumps(item))  # nothing in it twice
+    *above, last = path.split(".")
+    part = item
+    for key in above:
+        part = part[key][0] if isinstance(part[key], list) else part[key]
+    del part[last]
+    return item
+
+
+def paths_of(schema, at=""):
+    required, parts = _parts(schema)
+    yield from (at + key for key in required)
+    for key, nested in parts:
+        yield from paths_of(nested, f"{at}{key}.")
+
+
+@pytest.mark.parametrize("lacking", sorted({*paths_of(Record)}))
+def test_a_record_that_lacks_a_key_is_named_with_what_to_do(tmp_path, lacking):
+    path = tmp_path / "record.json"
+    write_record(whole_record(), path)
+    assert read_record(path) == whole_record()
+    write_record(without(whole_record(), lacking), path)
+    if lacking.startswith("deployed."):
+        with pytest.warns(UserWarning, match=rf"record\.json lacks '{lacking}': .* run `lpflu-bench deploy` again"):
+            assert "deployed" not in read_record(path)
+    else:
+        with pytest.raises(UserError, match=rf"record\.json lacks '{lacking}': .* repeat the run"):
+            read_record(path)
 
 
 def test_records_are_found_below_a_folder_in_order(tmp_path):

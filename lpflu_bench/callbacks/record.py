@@ -21,6 +21,7 @@ from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.outcomes import save_outcomes
 from lpflu_bench.records import (
     FILE_NAME,
+    Deployed,
     Record,
     ScoreFields,
     Status,
@@ -291,7 +292,7 @@ class RunRecord(Callback):
         status: Status,
         error: str | None = None,
         failed_at: dict[str, int] | None = None,
-        deployed: dict[str, Any] | None = None,
+        deployed: Deployed | None = None,
     ) -> None:
         if not trainer.is_global_zero:
             return

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
                 continue
             where = f"{folder} ({number} of {len(folders)}): "
             deployment = deploy(opened, settings, partial(_show, status, where))
-            record: Record = {**opened.record, "deployed": deployment.as_dict()}
+            record: Record = {**opened.record, "deployed": deployment}
             write_record(record, folder / FILE_NAME)
             records.append(record)
     section = deployed_section(records)

@@ -3,11 +3,11 @@
 import copy
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from lpflu_bench.evaluation.onnx_runtime import OnnxNetwork, make_session
 from lpflu_bench.evaluation.quantize import quantize, signal_to_noise
 from lpflu_bench.evaluation.trained_run import TrainedRun, score
 from lpflu_bench.files import replaced_atomically
-from lpflu_bench.records import EXPORTED
+from lpflu_bench.records import EXPORTED, Deployed, DeployedForm, LatencyFields
 
 _TOLERANCE = 1e-3
 _CALIBRATION_BATCH = 32
@@ -43,57 +43,6 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """One form of a deployed network.
-
-    Attributes:
-        form: ``checkpoint``, ``onnx`` or ``int8``.
-        file: below the run's folder: of the checkpoint the program that ``torch.export`` wrote.
-        bytes: of the file.
-        scores: on the whole test set.
-        difference: largest difference of an output from the checkpoint's on test images, over the largest output. Of the
-            checkpoint itself: of the program that ``torch.export`` wrote.
-        nodes: of the graph.
-        activation_nodes: those in an activation layer, mean over the layers.
-        signal_to_noise: of the activation layers' outputs against the float network, in dB, by layer.
-        latencies: at batch 1 and the given one, on one thread and on all.
-    """
-
-    form: str
-    file: str
-    bytes: int
-    scores: dict[str, float]
-    difference: float
-    nodes: int | None = None
-    activation_nodes: float | None = None
-    signal_to_noise: dict[str, float] = field(default_factory=dict)
-    latencies: list[Latency] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What became of one run.
-
-    Attributes:
-        forms: the checkpoint, ONNX and INT8, in this order.
-        outside: what the exported graph leaves to the program around it; empty for nothing.
-        settings: of the measurement.
-        versions: of what exported and ran it.
-        load: the machine's load average over its cores, after latency was measured.
-    """
-
-    forms: list[Deployed]
-    outside: str
-    settings: Settings
-    versions: dict[str, str]
-    load: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: the record's ``deployed``."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class Files:
     """A network's exported files."""
 
@@ -102,7 +51,7 @@ class Files:
     int8: Path
 
 
-def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Deployment:
+def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Deployed:
     """Export a run into its folder ``exported/``, named by the checkpoint's hash, and measure every form.
 
     Raises:
@@ -141,7 +90,7 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
             raise RuntimeError(f"{file}: outputs differ from the checkpoint's by {difference:.3g} of the largest")
         nodes, activation_nodes = (None, None) if form == "checkpoint" else _node_counts(file, paths)
         rows.append(
-            Deployed(
+            DeployedForm(
                 form=form,
                 file=str(file.relative_to(run.folder)),
                 bytes=file.stat().st_size,
@@ -150,10 +99,10 @@ def deploy(run: TrainedRun, settings: Settings, progress: Callable[[str], None] 
                 nodes=nodes,
                 activation_nodes=activation_nodes,
                 signal_to_noise=signal_to_noise(files.onnx, files.int8, inputs, paths) if form == "int8" else {},
-                latencies=latencies[form],
+                latencies=[cast(LatencyFields, asdict(latency)) for latency in latencies[form]],
             )
         )
-    return Deployment(rows, core.outside, settings, _versions(), load)
+    return Deployed(forms=rows, outside=core.outside, settings=asdict(settings), versions=_versions(), load=load)
 
 
 def is_deployed(run: TrainedRun, settings: Settings) -> bool:

@@ -85,7 +85,8 @@ class Judgement:
         if found is not None:
             cost = cost_text(name, found.alone, found.network)
             failed = [one.check for one in found.findings if one.outcome == Outcome.FAILED]
-            parts.append(f"cost{' on a busy machine' * bool(found.busy)}: {cost}" if cost else "")
+            measured = "cost on a busy machine" if found.busy else "cost"
+            parts.append(f"{measured}: {cost}" if cost else "")
             parts.append(f"fails: {', '.join(failed)}" if failed else "")
         return f"{name}: {self.word}" + "".join(f"; {part}" for part in parts if part)
 

@@ -30,6 +30,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         Rule(content["level"], content["margin"], tuple(content["looks"]))
+        tuple(content["seeds"]), tuple(content["metrics"]), str(content["reference"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

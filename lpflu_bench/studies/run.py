@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import identity
-from lpflu_bench.records import FILE_NAME, Record, blank, read_record
+from lpflu_bench.records import FILE_NAME, Attempt, Record, blank, read_record
 from lpflu_bench.studies.cell import RUNNER, Job, Outcome, PlannedTest, is_finished
 from lpflu_bench.studies.executors.base import Executor
 from lpflu_bench.studies.grid import Cell
@@ -215,7 +215,7 @@ class StudyRun:
         self._store.locks.release(cell.hash)
         self._progress.ended(cell, outcome, state)
 
-    def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[dict[str, Any]]) -> Record:
+    def _failed_record(self, cell: Cell, outcome: Outcome, attempts: list[Attempt]) -> Record:
         """Return the run's own record of its failure, or a short one of a run that crashed without writing a record."""
         started = attempts[-1]["started_at"]
         record = blank(
@@ -223,7 +223,7 @@ class StudyRun:
             config_hash=cell.hash,
             seed=cell.seed,
             labels=cell.labels,
-            at=attempts[-1]["finished_at"],
+            at=attempts[-1]["finished_at"] or started,
         )
         try:
             written = read_record(self._store.run_dir(cell.hash) / FILE_NAME)

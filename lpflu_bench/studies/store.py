@@ -13,7 +13,7 @@ import orjson
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import cannot_write, replaced_atomically, write_text_atomically
 from lpflu_bench.outcomes import outcomes_path
-from lpflu_bench.records import SCHEMA, Record, read_record, write_record
+from lpflu_bench.records import SCHEMA, Attempt, Record, lacking, read_record, write_record
 from lpflu_bench.studies.locks import Locks
 
 RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
@@ -127,17 +127,19 @@ class Store:
 
     # --- attempts --------------------------------------------------------------------------------------------------
 
-    def attempts(self, cell: str) -> list[dict[str, Any]]:
+    def attempts(self, cell: str) -> list[Attempt]:
         """Return what was tried so far: those of the run folder, else (another machine's) those of the record."""
         path = self.run_dir(cell) / "attempts.json"
         try:
-            attempts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+            attempts: list[Attempt] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             record = self.record(cell)
-            attempts = list(record.get("attempts", [])) if record else []
+            return list(record.get("attempts", [])) if record else []
+        if lacks := next(filter(None, (lacking(attempt, Attempt) for attempt in attempts)), ""):
+            raise UserError(f"{path}: an attempt lacks '{lacks}'; delete the file, it holds nothing else")
         return attempts
 
-    def start_attempt(self, cell: str) -> list[dict[str, Any]]:
+    def start_attempt(self, cell: str) -> list[Attempt]:
         """Note that a cell starts; an earlier attempt that never ended was interrupted."""
         attempts = self.attempts(cell)
         for attempt in attempts:
@@ -147,14 +149,14 @@ class Store:
         self._write_attempts(cell, attempts)
         return attempts
 
-    def end_attempt(self, cell: str, outcome: str, error: str | None = None) -> list[dict[str, Any]]:
+    def end_attempt(self, cell: str, outcome: str, error: str | None = None) -> list[Attempt]:
         """Note how the running attempt ended: ``finished``, ``failed``, ``interrupted`` or ``lost``."""
         attempts = self.attempts(cell)
-        attempts[-1].update(finished_at=now(), outcome=outcome, error=error)
+        attempts[-1] |= {"finished_at": now(), "outcome": outcome, "error": error}
         self._write_attempts(cell, attempts)
         return attempts
 
-    def _write_attempts(self, cell: str, attempts: list[dict[str, Any]]) -> None:
+    def _write_attempts(self, cell: str, attempts: list[Attempt]) -> None:
         path = self.run_dir(cell) / "attempts.json"
         try:
             write_text_atomically(path, json.dumps(attempts, indent=1))

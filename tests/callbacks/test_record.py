@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 from pytorch_lightning import Callback
+from synthetic_records import DEPLOYED
 from tiny import TinyData, TinyModule, quiet_trainer
 
 from lpflu_bench.callbacks.checkpoint import last_checkpoint
@@ -224,7 +225,7 @@ def test_an_earlier_run_in_the_process_does_not_raise_the_peak():
 def test_a_further_test_keeps_what_deploy_measured_until_the_run_is_trained_on(tmp_path):
     fitted(tmp_path)
     record = scored(tmp_path)
-    write_record({**record, "deployed": {"forms": []}}, tmp_path / "record.json")
-    assert scored(tmp_path)["deployed"] == {"forms": []}
+    write_record({**record, "deployed": DEPLOYED}, tmp_path / "record.json")
+    assert scored(tmp_path)["deployed"] == DEPLOYED
     fitted(tmp_path)
     assert "deployed" not in scored(tmp_path)

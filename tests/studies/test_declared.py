@@ -62,8 +62,13 @@ def test_a_fixed_study_does_not_become_a_sequential_one(study, tmp_path):
         sequential(study, tmp_path, 2)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"level": 0.05})])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "level", "margin", "looks", "seeds", "metrics", "reference"])
 def test_a_broken_declaration_is_one_line(study, tmp_path, text):
+    if text.isalpha():  # the key that it lacks
+        declare(study, tmp_path)
+        text = json.dumps(
+            {key: value for key, value in json.loads((tmp_path / FILE).read_text()).items() if key != text}
+        )
     (tmp_path / FILE).write_text(text)
     with pytest.raises(UserError, match=r"rule\.json: cannot be read") as caught:
         sequential(study, tmp_path)

@@ -1,8 +1,10 @@
+import json
 import math
 
 import pytest
 from synthetic_records import record
 
+from lpflu_bench.errors import UserError
 from lpflu_bench.studies.store import Store
 
 CELL = "0123456789abcdef"
@@ -108,5 +110,16 @@ def test_attempts_tell_the_whole_story(stores):
 
 def test_attempts_of_another_machine_come_with_the_record(stores):
     store = stores[0]
-    store.write(CELL, made(status="failed", attempts=[{"outcome": "failed", "error": "there"}]))
+    there = {"started_at": "", "finished_at": "", "outcome": "failed", "error": "there"}
+    store.write(CELL, made(status="failed", attempts=[there]))
     assert [a["outcome"] for a in store.start_attempt(CELL)] == ["failed", "running"]
+
+
+@pytest.mark.parametrize("key", ["started_at", "finished_at", "outcome", "error"])
+def test_an_attempt_that_lacks_something_is_one_line(stores, key):
+    store = stores[0]
+    (attempt,) = store.start_attempt(CELL)
+    del attempt[key]
+    (store.run_dir(CELL) / "attempts.json").write_text(json.dumps([attempt]))
+    with pytest.raises(UserError, match=rf"attempts\.json: an attempt lacks '{key}'; delete the file"):
+        store.start_attempt(CELL)

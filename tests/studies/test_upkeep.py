@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from stand_in_cells import cell
-from synthetic_records import result_of_test
+from synthetic_records import DEPLOYED, result_of_test
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
@@ -53,11 +53,11 @@ def test_what_deploy_has_measured_in_a_run_folder_comes_into_the_studys_record(s
     own = record()
     write_record(own, folder / FILE_NAME)
     assert take_deployed(store, [cell(0), cell(1)]) == []
-    write_record({**own, "deployed": {"forms": []}}, folder / FILE_NAME)
+    write_record({**own, "deployed": DEPLOYED}, folder / FILE_NAME)
     assert take_deployed(store, [cell(0)]) == [cell(0)]
-    assert store.record(cell(0).hash) == {**record(), "deployed": {"forms": []}}
+    assert store.record(cell(0).hash) == {**record(), "deployed": DEPLOYED}
     assert take_deployed(store, [cell(0)]) == []
-    other = {**own, "trained": {**own["trained"], "started_at": "another time"}, "deployed": {"forms": [1]}}
+    other = {**own, "trained": {**own["trained"], "started_at": "another time"}, "deployed": {**DEPLOYED, "load": 2.0}}
     write_record(other, folder / FILE_NAME)
     assert take_deployed(store, [cell(0)]) == []  # of another training than the record's
 

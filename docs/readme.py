@@ -1,6 +1,6 @@
-"""Write the measured parts of README.md, between its markers, from the files under results/: `python docs/readme.py`.
+"""Write the measured parts of README.md and results/README.md, between their markers: `python docs/readme.py`.
 
-A test holds README.md to what this writes, so no number in these parts is typed.
+A test holds both to what this writes from the files under results/, so no number in these parts is typed.
 """
 
 import csv
@@ -17,6 +17,8 @@ SCORES = {
     "miou": "mIoU",
     "pixel_accuracy": "pixel accuracy",
 }
+# Declared before their first run, in the order in which they are shown.
+STUDIES = ("wide-cifar100", "wide-slopes", "bccd-functions", "camvid-functions")
 RUNS = {
     "cifar100-first10": "ten classes of CIFAR-100, ShuffleNetV2-x0.5",
     "bccd": "blood cells (BCCD), SSDLite at 128 x 128",
@@ -33,16 +35,31 @@ COSTS = {
 }
 
 
+def answer() -> str:
+    """What the study of classification decided, in its report's words."""
+    return _decided("wide-cifar100")
+
+
+def answers() -> str:
+    """Every question that a declared study asked: the verdict, its interval, its seeds, and what would decide it."""
+    lines = []
+    for study in _reported():
+        for row in _main_rows(study):
+            if row["verdict"] != "reference":
+                claim = f"{row['activation']} against {row['reference']}: {SCORES[row['metric']]}, {_title(study)}"
+                report = f"[report]({study}/table.md)"
+                lines.append([claim, row["verdict"], _interval(row), row["n_paired"], row["reason"], report])
+    header = ["claim", "verdict", "difference, 95 % interval", "seeds", "what it would take", "where"]
+    return "\n".join(_table(header, lines))
+
+
 def verdicts() -> str:
-    """The main score of every study under results/: means, differences with intervals, verdicts."""
+    """The main score of every declared study: means, differences with intervals, verdicts."""
     parts = []
-    for path in sorted(RESULTS.glob("*/table.csv")):
-        rows = _read(path)
-        first = [row for row in rows if (row["task"], row["metric"]) == (rows[0]["task"], rows[0]["metric"])]
-        heading, _, description = (path.with_suffix(".md")).read_text(encoding="utf-8").partition("\n")
+    for study in _reported():
+        first = _main_rows(study)
         score, reference = SCORES[first[0]["metric"]], first[0]["reference"]
-        lines = [f"**{heading.removeprefix('# ')}** ([report](results/{path.parent.name}/table.md))"]
-        lines += [description.strip().partition("\n")[0], ""]
+        lines = [f"**{_title(study)}** ([report](results/{study}/table.md)). {_decided(study)}", ""]
         lines += _table(
             ["function", "seeds", f"{score} (%)", f"difference to {reference}, 95 % interval", "verdict"],
             (
@@ -50,9 +67,7 @@ def verdicts() -> str:
                     row["activation"],
                     row["n"],
                     f"{float(row['mean']):.2f} ± {float(row['sd']):.2f}",
-                    f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
-                    if row["low"]
-                    else "",
+                    _interval(row),
                     row["verdict"] if row["verdict"] != "reference" else "",
                 ]
                 for row in first
@@ -95,23 +110,50 @@ def cost() -> str:
     return "\n".join(_table(header, ([COSTS[name], *values] for name, values in ratios.items())))
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"verdicts": verdicts, "runs": runs, "cost": cost}
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"answer": answer, "verdicts": verdicts, "runs": runs, "cost": cost},
+    "results/README.md": {"answers": answers},
+}
 
 
-def filled(text: str) -> str:
-    """Return README.md's text with its measured parts written anew.
+def filled(page: str) -> str:
+    """Return a page's text with its measured parts written anew.
 
     Raises:
         ValueError: a marker is missing.
     """
-    for name, section in SECTIONS.items():
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, section in PAGES[page].items():
         begin, end = f"<!-- {name}: begin, written by docs/readme.py -->\n", f"\n<!-- {name}: end -->"
         before, found, rest = text.partition(begin)
         _, ended, after = rest.partition(end)
         if not (found and ended):
-            raise ValueError(f"README.md has no markers for {name}: {begin.strip()} ... {end.strip()}")
+            raise ValueError(f"{page} has no markers for {name}: {begin.strip()} ... {end.strip()}")
         text = before + begin + section() + end + after
     return text
+
+
+def _reported() -> list[str]:
+    return [study for study in STUDIES if (RESULTS / study / "table.csv").exists()]
+
+
+def _main_rows(study: str) -> list[dict[str, str]]:
+    rows = _read(RESULTS / study / "table.csv")
+    return [row for row in rows if (row["task"], row["metric"]) == (rows[0]["task"], rows[0]["metric"])]
+
+
+def _title(study: str) -> str:
+    return (RESULTS / study / "table.md").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def _decided(study: str) -> str:
+    text = (RESULTS / study / "table.md").read_text(encoding="utf-8")
+    paragraph = text.partition("## What is decided\n\n")[2].partition("\n\n")[0]
+    return paragraph.rpartition("** ")[2]  # without the place's name
+
+
+def _interval(row: dict[str, str]) -> str:
+    return f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]" if row["low"] else ""
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -128,5 +170,5 @@ def _table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in PAGES:
+        (ROOT / name).write_text(filled(name), encoding="utf-8")

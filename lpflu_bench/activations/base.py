@@ -76,18 +76,30 @@ class Activation(nn.Module):
             cls.__init__ = _with_checked_numbers(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        name = type(self).__name__.lower()
-        if unknown := sorted(set(options) - set(Options.__annotations__)):
-            settings = {*inspect.signature(type(self)).parameters, *Options.__annotations__} - {"options"}
-            raise TypeError(f"{name}: {unknown[0]} is no setting of it{nearest(unknown[0], settings)}")
+        self._require_options(options)
         dtype = options.get("dtype")
-        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-            raise TypeError(f"{name}: dtype must be a floating-point dtype, got {dtype!r}")
         super().__init__()
         self.inplace = options.get("inplace", False)
         self._device = options.get("device")
         self._dtype = dtype if dtype is not None and dtype.itemsize >= 4 else torch.float32
         self._initial: dict[str, tuple[float, ...]] = {}
+
+    @classmethod
+    def _require_options(cls, options: Options) -> None:
+        """Raise a one-line error unless all options are known, and of the kinds that they must be."""
+        name = cls.__name__.lower()
+        if unknown := sorted(set(options) - set(Options.__annotations__)):
+            settings = {*inspect.signature(cls).parameters, *Options.__annotations__} - {"options"}
+            raise TypeError(f"{name}: {unknown[0]} is no setting of it{nearest(unknown[0], settings)}")
+        inplace, device, dtype = options.get("inplace", False), options.get("device"), options.get("dtype")
+        if not isinstance(inplace, bool):
+            raise TypeError(f"{name}: inplace must be True or False, got {inplace!r}")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"{name}: dtype must be a floating-point dtype, got {dtype!r}")
+        try:
+            torch.device("cpu" if device is None else device)
+        except (RuntimeError, TypeError) as error:
+            raise type(error)(f"{name}: device must be one of PyTorch's, got {device!r}") from error
 
     def train_parameters(self, num_parameters: int = 1, **values: float | Sequence[float]) -> None:
         """Register parameters that train: vectors [num_parameters] of equal values, or with the values given.

@@ -116,6 +116,20 @@ def test_unknown_settings(name):
         create_activation(name, colour="red")
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("inplace", ["yes", 1, 0, None, [], torch.tensor(True)], ids=repr)
+def test_inplace_is_true_or_false(name, inplace):
+    with pytest.raises(TypeError, match=rf"^\w+: inplace must be True or False, got {re.escape(repr(inplace))}$"):
+        create_activation(name, inplace=inplace)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("device", ["nowhere", 1.5, []], ids=repr)
+def test_an_unknown_device(name, device):
+    with pytest.raises((TypeError, RuntimeError), match=r"^\w+: device must be one of PyTorch's, got .*$"):
+        create_activation(name, device=device)
+
+
 def test_the_nearest_setting_is_named():
     with pytest.raises(TypeError, match=r"^lpflu: slopes is no setting of it; the nearest are slope, lower$"):
         create_activation("lpflu", slopes="ema")
@@ -134,6 +148,8 @@ def test_the_nearest_setting_is_named():
         ("lpflu", {"lower": 0.3, "upper": 0.2}, ValueError, "upper must be in (lower, 1), got 0.2 with lower 0.3"),
         ("mish", {"dtype": "float32"}, TypeError, "mish: dtype must be a floating-point dtype, got 'float32'"),
         ("mish", {"dtype": torch.int64}, TypeError, "mish: dtype must be a floating-point dtype, got torch.int64"),
+        ("gelu", {"approximate": "exact"}, ValueError, "gelu: approximate must be "),
+        ("gelu", {"approximate": 1}, ValueError, "gelu: approximate must be "),
         ("sau", {"beta": 0.0}, ValueError, "sau: beta"),
         ("smu1", {"mu": 0.0}, ValueError, "smu1: mu"),
     ],

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lpflu_bench.activations.formula import Bounds, Derivatives, Formula, Parameter, Plain, require_floating
 from lpflu_bench.activations.fused import apply
-from lpflu_bench.activations.torch_private import is_traced_by_fx, record_call
+from lpflu_bench.activations.torch_private import is_exporting, is_traced_by_fx, record_call
 
 P = ParamSpec("P")
 
@@ -23,6 +23,8 @@ class Pointwise(Formula, Generic[P]):
     Args:
         plain: See :class:`~lpflu_bench.activations.formula.Formula`, also for the forms.
         native: PyTorch's own function, where it has one that is fast: what a call runs.
+        native_in_exports: Whether graphs exported in evaluation have it too, as one operator of ONNX; False where ONNX Runtime
+            takes longer for that than for the short form (``benchmarks/onnx_forms.py`` measures both).
         inplace: The same, writing over x.
         **forms: The other fields of a formula.
     """
@@ -32,6 +34,7 @@ class Pointwise(Formula, Generic[P]):
         plain: Plain,
         *,
         native: Plain | None = None,
+        native_in_exports: bool = True,
         inplace: Plain | None = None,
         **forms: Any,
     ) -> None:
@@ -39,6 +42,7 @@ class Pointwise(Formula, Generic[P]):
         functools.update_wrapper(self, plain)
         self._smooth: Pointwise[...] | None = None  # whose leaky form this is
         self.native = native
+        self.native_in_exports = native_in_exports
         self.inplace = inplace
 
     def __call__(self, x: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -65,7 +69,7 @@ class Pointwise(Formula, Generic[P]):
         """
         if type(x) is not Tensor and is_traced_by_fx(x):
             return record_call(x, self, *parameters)
-        if self.native is not None:
+        if self.native is not None and (self.native_in_exports or not (inference and is_exporting())):
             return self.native(x, *parameters)
         return apply(self, x, *parameters, inference=inference)
 
@@ -86,6 +90,7 @@ class Pointwise(Formula, Generic[P]):
 def pointwise(
     *,
     native: Plain | None = None,
+    native_in_exports: bool = True,
     inplace: Plain | None = None,
     bounds: Mapping[str, Bounds] | None = None,
     coefficients: Mapping[str, int] | None = None,
@@ -100,6 +105,7 @@ def pointwise(
         return Pointwise(
             plain,
             native=native,
+            native_in_exports=native_in_exports,
             inplace=inplace,
             bounds=bounds or {},
             coefficients=coefficients or {},

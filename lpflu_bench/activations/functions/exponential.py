@@ -9,18 +9,18 @@ from torch import Tensor
 
 from lpflu_bench.activations import numerics
 from lpflu_bench.activations.base import Activation, Options
-from lpflu_bench.activations.numerics import negative_part
+from lpflu_bench.activations.numerics import negative_part, rectified
 from lpflu_bench.activations.pointwise import pointwise
 
 
-@pointwise(native=F.elu, inplace=functools.partial(F.elu, inplace=True))
+@pointwise(native=F.elu, native_in_exports=False, inplace=functools.partial(F.elu, inplace=True))
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """ELU: x > 0: x; else alpha (exp(x) - 1).
 
     >>> elu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.6321,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x)))
+    return rectified(x, alpha * numerics.exp_minus_1(negative_part(x)))
 
 
 class ELU(Activation):
@@ -50,14 +50,14 @@ _SELU_SCALE = 1.0507009873554804934
 _SELU_ALPHA = 1.6732632423543772848
 
 
-@pointwise(native=F.selu, inplace=functools.partial(F.selu, inplace=True))
+@pointwise(native=F.selu, native_in_exports=False, inplace=functools.partial(F.selu, inplace=True))
 def selu(x: Tensor) -> Tensor:
     """SELU: lambda ELU(x; alpha).
 
     >>> selu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-1.1113,  0.0000,  1.0507])
     """
-    return _SELU_SCALE * torch.where(x > 0, x, _SELU_ALPHA * numerics.exp_minus_1(negative_part(x)))
+    return _SELU_SCALE * rectified(x, _SELU_ALPHA * numerics.exp_minus_1(negative_part(x)))
 
 
 class SELU(Activation):
@@ -74,14 +74,14 @@ class SELU(Activation):
     function = selu
 
 
-@pointwise(native=F.celu, inplace=functools.partial(F.celu, inplace=True))
+@pointwise(native=F.celu, native_in_exports=False, inplace=functools.partial(F.celu, inplace=True))
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """CELU: x > 0: x; else alpha (exp(x/alpha) - 1).
 
     >>> celu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.6321,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x) / alpha))
+    return rectified(x, alpha * numerics.exp_minus_1(negative_part(x) / alpha))
 
 
 class CELU(Activation):
@@ -122,7 +122,7 @@ def reu(x: Tensor) -> Tensor:
     tensor([-0.3679,  0.0000,  1.0000])
     """
     negative = numerics.finite_below(negative_part(x))
-    return torch.where(x > 0, x, negative * torch.exp(negative))
+    return rectified(x, negative * torch.exp(negative))
 
 
 class REU(Activation):

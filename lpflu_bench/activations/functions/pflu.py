@@ -5,7 +5,16 @@ from torch import Tensor
 
 from lpflu_bench.activations.base import Activation
 from lpflu_bench.activations.formula import Parameter
-from lpflu_bench.activations.numerics import FAR, at_most, between, finite_below, magnitude, negative, negative_part
+from lpflu_bench.activations.numerics import (
+    FAR,
+    at_most,
+    between,
+    finite_below,
+    magnitude,
+    negative,
+    negative_part,
+    rectified,
+)
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -107,7 +116,7 @@ def fpflu(x: Tensor) -> Tensor:
     tensor([-0.5000,  0.0000,  1.0000])
     """
     below = finite_below(negative_part(x))
-    return torch.where(x > 0, x, below / (1 + below * below))
+    return rectified(x, below / (1 + below * below))
 
 
 class FPFLU(Activation):

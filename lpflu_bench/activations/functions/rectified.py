@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lpflu_bench.activations.base import Activation, Options
 from lpflu_bench.activations.formula import Parameter, widened
-from lpflu_bench.activations.numerics import finite_below, negative_part, positive_part
+from lpflu_bench.activations.numerics import finite_below, negative_part, positive_part, rectified
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -174,7 +174,7 @@ def prelu(x: Tensor, weight: Parameter = 0.25) -> Tensor:
     >>> prelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2500,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, weight * negative_part(x))
+    return rectified(x, weight * negative_part(x))
 
 
 class PReLU(Activation):
@@ -210,7 +210,7 @@ def rrelu(x: Tensor, a: Parameter = 11 / 48) -> Tensor:
     >>> rrelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.2292,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, a * negative_part(x))
+    return rectified(x, a * negative_part(x))
 
 
 class RReLU(Activation):

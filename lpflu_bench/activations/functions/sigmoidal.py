@@ -59,14 +59,15 @@ class Tanh(Activation):
     function = tanh
 
 
-@pointwise(native=F.softplus)
+@pointwise(native=F.softplus, native_in_exports=False)
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """Softplus: ln(1 + exp(beta x)) / beta.
 
     >>> softplus(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([0.3133, 0.6931, 1.3133])
     """
-    return numerics.softplus(beta * x) / beta
+    bend = numerics.softplus(beta * x) / beta
+    return torch.where(beta * x > threshold, x, bend) if threshold < 20 else bend
 
 
 class Softplus(Activation):

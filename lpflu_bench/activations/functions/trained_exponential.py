@@ -8,7 +8,7 @@ from torch import Tensor
 from lpflu_bench.activations import numerics
 from lpflu_bench.activations.base import Activation, Options
 from lpflu_bench.activations.formula import Parameter, widened
-from lpflu_bench.activations.numerics import negative_part, positive_part
+from lpflu_bench.activations.numerics import negative_part, positive_part, rectified
 from lpflu_bench.activations.pointwise import pointwise
 
 
@@ -79,7 +79,7 @@ def mpelu(x: Tensor, alpha: Parameter = 0.25, beta: Parameter = 1.0) -> Tensor:
     >>> mpelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.1580,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(beta * negative_part(x)))
+    return rectified(x, alpha * numerics.exp_minus_1(beta * negative_part(x)))
 
 
 class MPELU(Activation):
@@ -128,7 +128,7 @@ def felu(x: Tensor, alpha: Parameter = 1.0) -> Tensor:
     >>> felu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.6321,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, alpha * numerics.exp_minus_1(negative_part(x)))
+    return rectified(x, alpha * numerics.exp_minus_1(negative_part(x)))
 
 
 class FELU(Activation):
@@ -238,7 +238,7 @@ def ptelu(x: Tensor, alpha: Parameter = 1.0, beta: Parameter = 1.0) -> Tensor:
     >>> ptelu(torch.tensor([-1.0, 0.0, 1.0]))
     tensor([-0.7616,  0.0000,  1.0000])
     """
-    return torch.where(x > 0, x, alpha * torch.tanh(beta * negative_part(x)))
+    return rectified(x, alpha * torch.tanh(beta * negative_part(x)))
 
 
 class PTELU(Activation):

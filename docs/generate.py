@@ -55,6 +55,8 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
     yield from _gallery()
     for name in ("inference/error.png", "pictures/functions.png"):
         yield f"pictures/{Path(name).name}", (ROOT / "results" / name).read_bytes()
+    for path in _intervals():
+        yield f"pictures/{_picture_name(path)}", path.read_bytes()
 
 
 # --- functions -------------------------------------------------------------------------------------------------------
@@ -159,12 +161,24 @@ def _commands() -> str:
 
 def _results() -> str:
     lines = ["# Results", "", "Made from the files under `results/` when this site is built.", ""]
-    for table in sorted((ROOT / "results").glob("*/table.md")):
+    lines += [*_without_title((ROOT / "results" / "README.md").read_text("utf-8")), ""]
+    for table in sorted((ROOT / "results").glob("*/table.md"), reverse=True):  # quick-cifar100 is no claim: last
         markdown = table.read_text("utf-8")
-        lines += [f"## {markdown.splitlines()[0].removeprefix('# ')}", "", *_without_title(markdown), ""]
-    for title, file in (("The swap in other networks", "swap/README.md"), ("Everything under results/", "README.md")):
-        lines += [f"## {title}", "", *_without_title((ROOT / "results" / file).read_text("utf-8")), ""]
-    return "\n".join(lines)
+        lines += [f"## {markdown.splitlines()[0].removeprefix('# ')}", ""]
+        lines += [
+            f"![Intervals](pictures/{_picture_name(path)})" for path in _intervals() if table.parent in path.parents
+        ]
+        lines += ["", *_without_title(markdown), ""]
+    swap = (ROOT / "results" / "swap" / "README.md").read_text("utf-8")
+    return "\n".join([*lines, "## The swap in other networks", "", *_without_title(swap), ""])
+
+
+def _intervals() -> list[Path]:
+    return sorted((ROOT / "results").glob("*/figures/intervals-*.png"))
+
+
+def _picture_name(path: Path) -> str:
+    return f"{path.parts[-3]}-{path.name}"
 
 
 def _gallery() -> Iterator[tuple[str, str | bytes]]:

@@ -42,15 +42,17 @@ def answer() -> str:
 
 def answers() -> str:
     """Every question that a declared study asked: the verdict, its interval, its seeds, and what would decide it."""
-    lines = []
+    header = ["function", "verdict", "difference, 95 % interval", "seeds", "what it would take"]
+    parts = []
     for study in _reported():
-        for row in _main_rows(study):
-            if row["verdict"] != "reference":
-                claim = f"{row['activation']} against {row['reference']}: {SCORES[row['metric']]}, {_title(study)}"
-                report = f"[report]({study}/table.md)"
-                lines.append([claim, row["verdict"], _interval(row), row["n_paired"], row["reason"], report])
-    header = ["claim", "verdict", "difference, 95 % interval", "seeds", "what it would take", "where"]
-    return "\n".join(_table(header, lines))
+        rows = [row for row in _main_rows(study) if row["verdict"] != "reference"]
+        score, reference = SCORES[rows[0]["metric"]], rows[0]["reference"]
+        lines = [f"**{_title(study)}**: {score} against {reference} ([report]({study}/table.md))", ""]
+        lines += _table(
+            header, ([r["activation"], r["verdict"], _interval(r), r["n_paired"], r["reason"]] for r in rows)
+        )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def verdicts() -> str:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,21 @@ def is_import_path(name: str) -> bool:
 def object_name(path: str) -> str:
     """Return the last part of an import path: ``Bent`` of ``my_functions.Bent`` and of ``my_functions.py:Bent``."""
     return path.rpartition(":")[2].rpartition(".")[2]
+
+
+def class_and_arguments(spec: Mapping[str, Any], key: str) -> tuple[Any, dict[str, Any]]:
+    """Return ``class_path`` and ``init_args`` of what a configuration names at ``key``.
+
+    Raises:
+        UserError: there is no class path, another key, or arguments that are no mapping.
+    """
+    if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
+        what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
+        raise UserError(f"{key}: {what}; a mapping has class_path and, optionally, init_args")
+    arguments = spec.get("init_args") or {}
+    if not isinstance(arguments, Mapping):
+        raise UserError(f"{key}: init_args must be a mapping of names to values, not {arguments!r}")
+    return spec["class_path"], dict(arguments)
 
 
 def import_object(path: str) -> Any:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Generic, ParamSpec
+from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, Unpack
 
 from torch import Tensor
 
@@ -87,35 +87,23 @@ class Pointwise(Formula, Generic[P]):
         return self
 
 
-def pointwise(
-    *,
-    native: Plain | None = None,
-    native_in_exports: bool = True,
-    inplace: Plain | None = None,
-    bounds: Mapping[str, Bounds] | None = None,
-    coefficients: Mapping[str, int] | None = None,
-    elementwise: tuple[str, ...] = (),
-    kernel: Plain | None = None,
-    derivatives: Derivatives | None = None,
-    short: Plain | None = None,
-) -> Callable[[Callable[Concatenate[Tensor, P], Tensor]], Pointwise[P]]:
+class Forms(TypedDict, total=False):
+    """The arguments of :class:`Pointwise` besides the formula."""
+
+    native: Plain | None
+    native_in_exports: bool
+    inplace: Plain | None
+    bounds: Mapping[str, Bounds]
+    coefficients: Mapping[str, int]
+    elementwise: tuple[str, ...]
+    kernel: Plain | None
+    derivatives: Derivatives | None
+    short: Plain | None
+
+
+def pointwise(**forms: Unpack[Forms]) -> Callable[[Callable[Concatenate[Tensor, P], Tensor]], Pointwise[P]]:
     """Make a function of a formula written in plain tensor code; a decorator. See :class:`Pointwise` for the arguments."""
-
-    def decorate(plain: Callable[Concatenate[Tensor, P], Tensor]) -> Pointwise[P]:
-        return Pointwise(
-            plain,
-            native=native,
-            native_in_exports=native_in_exports,
-            inplace=inplace,
-            bounds=bounds or {},
-            coefficients=coefficients or {},
-            elementwise=elementwise,
-            kernel=kernel,
-            derivatives=derivatives,
-            short=short,
-        )
-
-    return decorate
+    return lambda plain: Pointwise(plain, **forms)
 
 
 def leaky_form(smooth: Pointwise[...]) -> Pointwise[...]:

@@ -10,7 +10,7 @@ from lpflu_bench.activations.catalogue import ENTRIES, LEAKY
 from lpflu_bench.activations.entry import load
 from lpflu_bench.errors import UserError
 from lpflu_bench.text import nearest
-from lpflu_bench.user_code import import_object, is_import_path, object_name
+from lpflu_bench.user_code import class_and_arguments, import_object, is_import_path, object_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,17 +65,8 @@ def describe_source(name: str) -> str:
 
 def activation_name(spec: "str | Mapping[str, Any]") -> str:
     """Return the name of a configured function in folders and tables: its registry name, or its class in lower case."""
-    name = spec if isinstance(spec, str) else str(_checked(spec)["class_path"])
+    name = spec if isinstance(spec, str) else str(class_and_arguments(spec, "activation")[0])
     return object_name(name).lower() if is_import_path(name) else name
-
-
-def _checked(spec: "Mapping[str, Any]") -> "Mapping[str, Any]":
-    if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
-        what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
-        raise UserError(f"activation: {what}; a mapping has class_path and, optionally, init_args")
-    if not isinstance(spec.get("init_args") or {}, Mapping):
-        raise UserError(f"activation: init_args must be a mapping of names to values, not {spec['init_args']!r}")
-    return spec
 
 
 def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **settings: Any) -> "nn.Module":
@@ -93,7 +84,8 @@ def create_activation(spec: "str | Mapping[str, Any] | Callable[..., Any]", **se
         TypeError: The class is not an ``nn.Module``, or ``spec`` is nothing of the above.
     """
     if isinstance(spec, Mapping):
-        return create_activation(_checked(spec)["class_path"], **{**(spec.get("init_args") or {}), **settings})
+        class_path, arguments = class_and_arguments(spec, "activation")
+        return create_activation(class_path, **{**arguments, **settings})
     constructor = spec
     if isinstance(spec, str):
         constructor = _import(spec) if is_import_path(spec) else _resolve(spec)

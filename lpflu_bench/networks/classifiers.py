@@ -1,7 +1,6 @@
 """Classifiers by name: torchvision's, timm's, small residual networks for 32 x 32 images, and a class of the user's own."""
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -12,7 +11,7 @@ from lpflu_bench.errors import UserError, one_line
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS, CifarResNet
 from lpflu_bench.networks.strides import keep_last_downsamplings
 from lpflu_bench.text import nearest
-from lpflu_bench.user_code import import_object, is_import_path, object_name
+from lpflu_bench.user_code import class_and_arguments, import_object, is_import_path, object_name
 
 NetworkSpec = str | dict[str, Any]
 """A name, or a class (``my_net.py:Net``, ``package.module.Net``); or ``class_path`` (either of these) and ``init_args``."""
@@ -43,16 +42,16 @@ def check_classifier(spec: NetworkSpec) -> None:
     Raises:
         UserError: neither library knows it, or a mapping has other keys.
     """
-    if isinstance(spec, Mapping):
-        if "class_path" not in spec or (other := sorted(set(spec) - {"class_path", "init_args"})):
-            what = "no class_path" if "class_path" not in spec else f"unknown keys {', '.join(map(str, other))}"
-            raise UserError(f"model.network: {what}; a mapping has class_path and, optionally, init_args")
-        if not isinstance(spec.get("init_args") or {}, Mapping):
-            raise UserError(f"model.network: init_args must be a mapping of names to values, not {spec['init_args']!r}")
-        spec = str(spec["class_path"])
-    if not _is_class(spec) and spec not in (known := list_classifiers()):
-        also = (nearest(spec, known) or nearest(TIMM + spec, known)) if spec.removeprefix(TIMM) else ""
-        raise UserError(f"model.network: unknown network {spec!r}{also}; `lpflu-bench networks` lists all")
+    _name_and_arguments(spec)
+
+
+def _name_and_arguments(spec: NetworkSpec) -> tuple[str, dict[str, Any]]:
+    name, arguments = (spec, {}) if isinstance(spec, str) else class_and_arguments(spec, "model.network")
+    name = str(name)
+    if not _is_class(name) and name not in (known := list_classifiers()):
+        also = (nearest(name, known) or nearest(TIMM + name, known)) if name.removeprefix(TIMM) else ""
+        raise UserError(f"model.network: unknown network {name!r}{also}; `lpflu-bench networks` lists all")
+    return name, arguments
 
 
 def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int | None = None) -> nn.Module:
@@ -75,9 +74,7 @@ def build_classifier(spec: NetworkSpec, num_classes: int, *, downsamplings: int 
     """
     if num_classes < 1:
         raise UserError(f"num_classes must be at least 1, not {num_classes}")
-    check_classifier(spec)
-    name = spec if isinstance(spec, str) else str(spec["class_path"])
-    arguments = {} if isinstance(spec, str) else dict(spec.get("init_args") or {})
+    name, arguments = _name_and_arguments(spec)
     if "num_classes" in arguments:
         raise UserError("model.network: leave num_classes out of init_args; it is --model.num_classes")
     if pretrained := sorted({"pretrained", "weights", "weights_backbone"} & set(arguments)):

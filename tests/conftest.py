@@ -5,14 +5,17 @@ import gc
 import pytest
 import torch
 
+from lpflu_bench.activations.fused import set_small_kernels
+
 torch.set_num_threads(1)  # the networks here are tiny, and idle threads that spin slow everything beside them
 
 
 @pytest.fixture(autouse=True)
-def _run_seed(monkeypatch):
-    """Every test starts as a run with seed 0 and leaves no seed behind."""
+def _new_run(monkeypatch):
+    """Every test starts as a run in a new process: with seed 0, and small tensors' formulas composed at first."""
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     torch.manual_seed(0)
+    set_small_kernels(None)
 
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would import both under one name

@@ -77,6 +77,11 @@ def compiled_rows(names, dtype):
     return [outcome(name, "compile", dtype, error) for name, error in zip(names, failures, strict=True)]
 
 
+def native():
+    """Return the functions that run PyTorch's own kernel."""
+    return [name for name in ENTRIES if create_activation(name).function.native is not None]
+
+
 def markdown(table):
     def cell(rows):
         failed = list(rows.loc[~rows["passes"], "dtype"])
@@ -91,6 +96,9 @@ def markdown(table):
         f"({', '.join(sorted(FLOAT32_ONLY))}: in float32 alone); `matrix.csv` has the reason of each failure.",
         "",
         *(f"- **{check}**: {CHECKS[check].__doc__}" for check in checks),
+        "",
+        f"No kernel of this package: {', '.join(native())}, which run PyTorch's own, and float64, which runs the formula; "
+        "there `fused` compares what runs instead.",
         "",
         f"| function | {' | '.join(checks)} |",
         f"|---{'|---' * len(checks)}|",

@@ -45,6 +45,7 @@ def _pages() -> Iterator[tuple[str, str | bytes]]:
         yield f"reference/functions/{entry.name}.md", _function(entry, cost.get(entry.name, {}))
         yield f"reference/functions/{entry.name}.svg", _picture(entry.name)
     yield "reference/functions/index.md", _functions()
+    yield "reference/conformance.md", (ROOT / "results/conformance/README.md").read_text("utf-8")
     yield "reference/commands.md", _commands()
     yield (
         "reference/studies.md",
@@ -103,7 +104,8 @@ def _functions() -> str:
     lines = [
         "# Functions",
         "",
-        "`s` is the logistic sigmoid, `Phi` the standard normal distribution function.",
+        "`s` is the logistic sigmoid, `Phi` the standard normal distribution function. What each does under torch.fx, export,",
+        "ONNX, FSDP2, quantization and half precision: [conformance matrix](../conformance.md).",
     ]
     groups: dict[str, list[Entry]] = {"Compared in the LPFLU paper": [ENTRIES[name] for name in COMPARED]}
     for entry in ENTRIES.values():

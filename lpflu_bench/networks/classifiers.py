@@ -37,12 +37,14 @@ def classifier_name(spec: NetworkSpec) -> str:
 
 
 def check_classifier(spec: NetworkSpec) -> None:
-    """Check the name without building anything.
+    """Check the name without building anything; a class of the user's own is imported.
 
     Raises:
-        UserError: neither library knows it, or a mapping has other keys.
+        UserError: neither library knows it, a mapping has other keys, or a class can't be imported or is none.
     """
-    _name_and_arguments(spec)
+    name, _ = _name_and_arguments(spec)
+    if _is_class(name):
+        _network_class(name)
 
 
 def _name_and_arguments(spec: NetworkSpec) -> tuple[str, dict[str, Any]]:
@@ -108,13 +110,18 @@ def _named(name: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _own_class(path: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
+def _network_class(path: str) -> type[nn.Module]:
     try:
         network_class = import_object(path)
     except UserError as error:
         raise UserError(f"model.network: {error}") from error
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         raise UserError(f"model.network: {path} is not an nn.Module class")
+    return network_class
+
+
+def _own_class(path: str, num_classes: int, arguments: dict[str, Any]) -> nn.Module:
+    network_class = _network_class(path)
     signature = inspect.signature(network_class)
     takes_anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     takes_anything &= network_class.__init__ is not nn.Module.__init__  # which refuses every keyword

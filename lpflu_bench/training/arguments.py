@@ -85,6 +85,10 @@ def _folded(key: str, flags: Mapping[str, str], contents: Sequence[Mapping[Any, 
         for name, value in flags.items()
         if name not in ("", "class_path")
     }
+    if unknown := [str(name) for name in spec if name not in ("class_path", "init_args")]:
+        raise UserError(
+            f"{key}: unknown keys {', '.join(unknown)}; a mapping has class_path and, optionally, init_args"
+        )
     if not settings and not spec.get("init_args"):
         return str(spec.get("class_path", ""))
     return json.dumps({**spec, "init_args": {**spec.get("init_args", {}), **settings}})

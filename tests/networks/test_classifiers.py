@@ -6,7 +6,7 @@ from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.activations.swap.inputs import image
 from lpflu_bench.activations.swap.run import run_without_trace
 from lpflu_bench.errors import UserError
-from lpflu_bench.networks.classifiers import build_classifier, classifier_name, list_classifiers
+from lpflu_bench.networks.classifiers import build_classifier, check_classifier, classifier_name, list_classifiers
 from lpflu_bench.networks.image_sizes import check_image_size
 from lpflu_bench.networks.strides import keep_last_downsamplings
 
@@ -108,6 +108,13 @@ def test_resnet20_has_the_size_of_the_paper():
     parameters = sum(p.numel() for p in build_classifier("resnet20", 10).parameters())
     projections = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
     assert round((parameters - projections) / 1e6, 2) == 0.27  # He et al. 2016, Table 6
+
+
+@pytest.mark.parametrize("spec", [__file__, "torch.nn", "torch.device", {"class_path": f"{__file__}:Nope"}, "timm/"])
+def test_a_name_is_checked_without_building(spec):
+    with pytest.raises(UserError, match=r"^model\.network: "):
+        check_classifier(spec)
+    check_classifier({"class_path": f"{__file__}:Gray"})
 
 
 def test_torchvisions_names_are_known():

@@ -22,6 +22,7 @@ PRIVATE_NAMES = (
     "torch._guards.tracing",
     "torch._inductor.compile_fx.compile_fx_inner",
     "torch._inductor.config.cpp.threads",
+    "torch._inductor.config.fx_graph_cache",
     "torch._inductor.config.size_asserts",
     "torch._inductor.decomposition.select_decomp_table",
     "torch._inductor.output_code.CompiledFxGraph.__call__",
@@ -126,7 +127,8 @@ def compile_directly(function: Callable[..., tuple[Tensor, ...]], examples: Sequ
         for index, size in enumerate(sizes.values()):
             graph.graph.placeholder(f"size_{index}").meta["val"] = size
     graph.recompile()
-    settings = {"cpp.threads": threads, "size_asserts": False}
+    # The cache of whole graphs cannot take these, and PyTorch 2.11 says so at length; that of their compiled code can.
+    settings = {"cpp.threads": threads, "size_asserts": False, "fx_graph_cache": False}
     with tracing(TracingContext(fake_mode)), V.set_fake_mode(fake_mode), config.patch(settings):
         compiled = compile_fx_inner(graph, [*sizes.values(), *inputs], is_inference=True)
     return getattr(compiled, "current_callable", None) or compiled

@@ -111,5 +111,5 @@ def test_what_ends_the_network_is_an_output():
     assert linear_places(network) == ["feed-forward", "output"]
     report = replace_activations(network, "lpflu")
     assert [(k.path, k.why) for k in report.kept] == [("3", "output")]
-    assert report.sentence() == "1 places (slopes: 1 fixed), 1 others kept (1 output)"
+    assert report.sentence() == "1 place (slopes: 1 fixed), 1 other kept (1 output)"
     assert report.remarks() == ["no place is in a residual, dense or shuffle block, so that every slope is a fixed one"]

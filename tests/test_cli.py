@@ -273,6 +273,7 @@ def test_public_option_names_are_frozen():
         "schedule",
         "channels_last",
         "compile",
+        "cuda_graph",
         "test_attack",
     ]
     assert names(ClassificationModule) == ["network", "num_classes", "downsamplings", "label_smoothing"]

@@ -3,7 +3,7 @@
 import random
 
 from lpflu_bench.errors import NOT_FINITE, UserError
-from lpflu_bench.records import FILE_NAME, blank, write_record
+from lpflu_bench.records import FILE_NAME, Tested, blank, write_record
 from lpflu_bench.studies.cell import PlannedTest
 from lpflu_bench.studies.grid import Cell, Plan
 
@@ -28,7 +28,11 @@ def run(job):
     record["trained"] |= {"curve": [{"epoch": 1, "val_top1_error": validation}], "seconds": 0.01, "incomplete": None}
     record |= {"status": "fitted", "scores": [SCORE]}
     if job.tests:
-        test = {"weights": "raw", "conditions": {}, "incomplete": None, "metrics": {"top1_error": tested}}
+        test = dict.fromkeys(Tested.__annotations__) | {
+            "weights": "raw",
+            "conditions": {},
+            "metrics": {"top1_error": tested},
+        }
         record |= {"status": "finished", "tested": [test]}
     with (Path(job.run_dir) / "starts").open("a") as file:
         file.write("test\n" if job.tests else "train\n")

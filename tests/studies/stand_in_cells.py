@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import blank
+from lpflu_bench.records import Tested, blank
 from lpflu_bench.studies.grid import Cell
 
 RUNNER = "stand_in_cells:run"
@@ -39,7 +39,7 @@ def run(job):
     elif behaviour == "hang" or (behaviour == "hang-once" and starts == 1):
         time.sleep(600)
     made = blank(config={}, config_hash=job.cell, seed=0, labels={}, at="2026-01-01T00:00:00+00:00")
-    test = {"weights": "raw", "conditions": {}, "incomplete": None, "metrics": {"top1_error": 1.0}}
+    test = dict.fromkeys(Tested.__annotations__) | {"weights": "raw", "conditions": {}, "metrics": {"top1_error": 1.0}}
     return {
         **made,
         "status": "finished",

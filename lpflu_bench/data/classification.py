@@ -200,7 +200,7 @@ class ClassificationData(BenchDataModule):
         if self.train_noise is not None:
             images = self.train_noise(images)
         if self.erasing is not None:
-            images = erase(images, self.erasing, self.mean)
+            images = erase(images, self.erasing, self.mean.to(images.device))
         if self.mixing is not None:
             images, targets = self.mixing(images, targets, self.num_classes)
         return images, targets
@@ -209,7 +209,8 @@ class ClassificationData(BenchDataModule):
         """Return normalised float images [B, 3, H, W], cut to the network's size, and their classes."""
         images, targets = batch
         images = to_float(images if self.image_size is None else fit_to(images, self.image_size))
-        return images.sub(self.mean).div_(self.std).expand(-1, 3, -1, -1), targets
+        mean, std = self.mean.to(images.device), self.std.to(images.device)  # there, unless another trainer came
+        return images.sub(mean).div_(std).expand(-1, 3, -1, -1), targets
 
     def true_class(self, index: int) -> str:
         """Return the name of the class of test image ``index``."""

@@ -59,7 +59,7 @@ class BenchModule(LightningModule, ABC):
         channels_last: memory format of network and images.
         compile: run the network through ``torch.compile``.
         cuda_graph: replay training's forward and backward as CUDA graphs
-            (:func:`~lpflu_bench.modules.cuda_graph.capture_training`): several times as fast for a small network on a GPU.
+            (:func:`~lpflu_bench.modules.cuda_graph.capture_training`), for a small network on one GPU.
         test_attack: what attacks the test images (see :class:`Attack`); classification alone has it.
     """
 

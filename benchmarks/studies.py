@@ -19,9 +19,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from lpflu_bench.records import Record, Tested, blank, write_record
+from lpflu_bench.record_files import write_record
+from lpflu_bench.records import Record, Tested, blank
 from lpflu_bench.scores import Score
-from lpflu_bench.studies.grid import Plan
+from lpflu_bench.studies.plan import Plan
 from lpflu_bench.studies.plan_cache import load_plan
 from lpflu_bench.studies.store import Store
 from lpflu_bench.studies.study_file import load_study

@@ -33,7 +33,7 @@ from lpflu_bench.scores import Score
 from lpflu_bench.studies import cell
 from lpflu_bench.studies.cell import Job, PlannedTest
 from lpflu_bench.studies.executors.local import LocalExecutor
-from lpflu_bench.studies.grid import Cell, Plan
+from lpflu_bench.studies.plan import Cell, Plan
 from lpflu_bench.studies.store import Store
 
 SCORE = Score("top1_error", "lower", "top-1 error", share=True, main=True)

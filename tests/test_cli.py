@@ -12,7 +12,7 @@ import yaml
 
 from lpflu_bench.cli import COMMANDS, main
 from lpflu_bench.outcomes import load_outcomes
-from lpflu_bench.records import read_record
+from lpflu_bench.record_files import read_record
 
 RECIPE = "tasks/demo/classification.yaml"
 SMOKE = ["--config", RECIPE, "--config", "configs/smoke.yaml"]

@@ -273,7 +273,7 @@ def test_a_fault_of_ours_keeps_its_trace(folder, monkeypatch):
 
 def test_ctrl_c_says_how_to_resume(folder, capsys, monkeypatch):
     from lpflu_bench.callbacks.record import RunRecord
-    from lpflu_bench.records import read_record
+    from lpflu_bench.record_files import read_record
 
     start = RunRecord.on_train_epoch_start
 

@@ -7,16 +7,8 @@ import pytest
 from synthetic_records import DEPLOYED, record, result_of_test
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import (
-    Record,
-    _parts,
-    by_condition,
-    find_records,
-    metrics,
-    read_record,
-    record_hash,
-    write_record,
-)
+from lpflu_bench.record_files import _parts, find_records, read_record, record_hash, write_record
+from lpflu_bench.records import Record, by_condition, metrics
 
 
 def test_a_record_comes_back_and_leaves_no_temporary_file(tmp_path):

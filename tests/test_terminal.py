@@ -11,7 +11,7 @@ from synthetic_records import grid
 
 from lpflu_bench.cli import COMMANDS, main
 from lpflu_bench.commands.study import ACTIONS
-from lpflu_bench.records import write_record
+from lpflu_bench.record_files import write_record
 from lpflu_bench.terminal import next_command, text_table
 
 SMOKE = ["--config", "tasks/demo/classification.yaml", "--config", "configs/smoke.yaml"]

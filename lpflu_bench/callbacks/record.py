@@ -19,18 +19,8 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.identity import conditions, config_hash, identity
 from lpflu_bench.modules.base import BenchModule
 from lpflu_bench.outcomes import save_outcomes
-from lpflu_bench.records import (
-    FILE_NAME,
-    Deployed,
-    Record,
-    ScoreFields,
-    Status,
-    Tested,
-    Trained,
-    Weights,
-    read_record,
-    write_record,
-)
+from lpflu_bench.record_files import read_record, write_record
+from lpflu_bench.records import FILE_NAME, Deployed, Record, ScoreFields, Status, Tested, Trained, Weights
 from lpflu_bench.seeding import run_seed
 
 

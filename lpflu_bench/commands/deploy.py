@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from lpflu_bench.evaluation.deploy import Settings, deploy, is_deployed
     from lpflu_bench.evaluation.onnx_export import require_onnx
     from lpflu_bench.evaluation.trained_run import find_runs, open_run
-    from lpflu_bench.records import FILE_NAME, Record, write_record
+    from lpflu_bench.record_files import write_record
+    from lpflu_bench.records import FILE_NAME, Record
     from lpflu_bench.reports.deployed import deployed_section
     from lpflu_bench.terminal import next_command, text_table
 

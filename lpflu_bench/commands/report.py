@@ -73,7 +73,7 @@ def load_records(paths: Sequence[Path]) -> tuple[dict[Path, "Record"], list[str]
     Raises:
         UserError: a path does not exist, or there is no record at all.
     """
-    from lpflu_bench.records import find_records, read_record, record_hash
+    from lpflu_bench.record_files import find_records, read_record, record_hash
 
     files = {file.resolve(): file for path in paths for file in find_records(path)}
     if not files:

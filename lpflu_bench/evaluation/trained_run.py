@@ -14,7 +14,8 @@ from lpflu_bench.callbacks.checkpoint import LAST
 from lpflu_bench.data.base import BenchDataModule
 from lpflu_bench.errors import UserError
 from lpflu_bench.modules.base import BenchModule
-from lpflu_bench.records import FILE_NAME, Record, read_record
+from lpflu_bench.record_files import read_record
+from lpflu_bench.records import FILE_NAME, Record
 from lpflu_bench.training.config_errors import explain
 from lpflu_bench.training.output import quiet
 from lpflu_bench.training.trained_config import CHECKPOINTS, trained_config

@@ -21,7 +21,7 @@ from lpflu_bench.judging.recipes import TASKS, folder_settings, plan_of
 from lpflu_bench.judging.sealed_test import TEST_SHARE, score_tests
 from lpflu_bench.judging.subject import Subject, subject_of
 from lpflu_bench.seeding import derive_seed
-from lpflu_bench.studies.grid import EMBEDDED
+from lpflu_bench.studies.plan import EMBEDDED
 from lpflu_bench.studies.store import Store
 from lpflu_bench.text import nearest
 

@@ -9,7 +9,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.inference.sequential import last_looks
 from lpflu_bench.judging.paired_runs import PairedRuns
 from lpflu_bench.studies.executors.processes import ProcessExecutor
-from lpflu_bench.studies.grid import Cell
+from lpflu_bench.studies.plan import Cell
 from lpflu_bench.text import duration
 
 _SHORTEST_LIMIT = 60.0

@@ -17,8 +17,8 @@ from lpflu_bench.records import Record
 from lpflu_bench.scores import Score
 from lpflu_bench.studies.cell import RUNNER, Outcome, PlannedTest
 from lpflu_bench.studies.executors.processes import ProcessExecutor
-from lpflu_bench.studies.grid import Cell, Plan
 from lpflu_bench.studies.machine import for_this_machine, terminate_as_interrupt
+from lpflu_bench.studies.plan import Cell, Plan
 from lpflu_bench.studies.run import StudyRun
 from lpflu_bench.studies.store import Store
 from lpflu_bench.studies.tuning import validation_scores

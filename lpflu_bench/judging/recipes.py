@@ -9,9 +9,9 @@ from typing import Any
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.rule import Rule
 from lpflu_bench.judging.subject import Subject
-from lpflu_bench.studies.grid import EMBEDDED, Plan
+from lpflu_bench.studies.plan import EMBEDDED, Plan
 from lpflu_bench.studies.plan_cache import load_plan
-from lpflu_bench.studies.study_file import ACTIVATION_KEY, Axis, Study, Value
+from lpflu_bench.studies.study import ACTIVATION_KEY, Axis, Study, Value
 
 TASKS = ("classification", "segmentation", "detection")
 """The cheapest first."""

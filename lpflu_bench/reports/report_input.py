@@ -7,8 +7,8 @@ from typing import Any
 
 from lpflu_bench.records import Record, Tested
 from lpflu_bench.reports.spec import ReportSpec
-from lpflu_bench.studies.grid import FINAL, TUNE, Cell, Plan
-from lpflu_bench.studies.study_file import Study
+from lpflu_bench.studies.plan import FINAL, TUNE, Cell, Plan
+from lpflu_bench.studies.study import Study
 from lpflu_bench.studies.tuning import Selection, describe_choices, validation_scores
 
 Part = tuple[ReportSpec, list[Record], Path]

@@ -20,7 +20,8 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.outcomes import outcomes_path
-from lpflu_bench.records import FILE_NAME, Record, Tested, read_record
+from lpflu_bench.record_files import read_record
+from lpflu_bench.records import FILE_NAME, Record, Tested
 from lpflu_bench.studies.disk import is_disk_error
 from lpflu_bench.training.interrupts import interrupts
 

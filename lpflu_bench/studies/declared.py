@@ -9,7 +9,7 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.files import cannot_write, write_text_atomically
 from lpflu_bench.inference.rule import MIN_SEEDS, Rule
 from lpflu_bench.inference.sequential import default_looks
-from lpflu_bench.studies.study_file import Study
+from lpflu_bench.studies.study import Study
 
 FILE = "rule.json"
 

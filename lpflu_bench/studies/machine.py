@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.studies.grid import EMBEDDED, ROOT_KEY, Cell, Plan
+from lpflu_bench.studies.plan import EMBEDDED, ROOT_KEY, Cell, Plan
 
 
 def data_roots(options: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:

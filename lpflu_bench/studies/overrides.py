@@ -7,7 +7,8 @@ import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.studies.keys import overlaps
-from lpflu_bench.studies.study_file import Study, check_conditions, make_axis, parse_seeds
+from lpflu_bench.studies.study import Study
+from lpflu_bench.studies.study_file import check_conditions, make_axis, parse_seeds
 from lpflu_bench.text import nearest, setting_text
 
 

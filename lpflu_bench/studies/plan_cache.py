@@ -14,8 +14,9 @@ from lpflu_bench.inference.rule import Rule
 from lpflu_bench.paths import resource_path
 from lpflu_bench.scores import Score
 from lpflu_bench.studies.cell import PlannedTest
-from lpflu_bench.studies.grid import Cell, Plan, make_plan
-from lpflu_bench.studies.study_file import Study
+from lpflu_bench.studies.grid import make_plan
+from lpflu_bench.studies.plan import Cell, Plan
+from lpflu_bench.studies.study import Study
 
 
 def _fingerprint(study: Study, embedded: frozenset[str]) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 from lpflu_bench.records import Record, metrics
 from lpflu_bench.scores import main_score, recorded_scores
 from lpflu_bench.studies.cell import Outcome
-from lpflu_bench.studies.grid import Cell
+from lpflu_bench.studies.plan import Cell
 from lpflu_bench.text import duration
 
 

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import identity
-from lpflu_bench.records import FILE_NAME, Attempt, Record, blank, read_record
+from lpflu_bench.record_files import read_record
+from lpflu_bench.records import FILE_NAME, Attempt, Record, blank
 from lpflu_bench.studies.cell import RUNNER, Job, Outcome, PlannedTest, is_finished
 from lpflu_bench.studies.executors.base import Executor
-from lpflu_bench.studies.grid import Cell
 from lpflu_bench.studies.locks import Owner
+from lpflu_bench.studies.plan import Cell
 from lpflu_bench.studies.store import Store
 
 _POLL_SECONDS = 0.5

@@ -13,7 +13,8 @@ import orjson
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import cannot_write, replaced_atomically, write_text_atomically
 from lpflu_bench.outcomes import outcomes_path
-from lpflu_bench.records import SCHEMA, Attempt, Record, lacking, read_record, write_record
+from lpflu_bench.record_files import lacking, read_record, write_record
+from lpflu_bench.records import SCHEMA, Attempt, Record
 from lpflu_bench.studies.locks import Locks
 
 RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
@@ -62,7 +63,7 @@ class Store:
 
         Args:
             cell: its hash.
-            brief: without what is long (:func:`~lpflu_bench.records.read_record`).
+            brief: without what is long (:func:`~lpflu_bench.record_files.read_record`).
         """
         self.set_aside.pop(cell, None)
         path = self.record_path(cell)

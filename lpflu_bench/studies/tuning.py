@@ -9,8 +9,8 @@ from typing import Any
 
 from lpflu_bench.records import Record
 from lpflu_bench.scores import Score, recorded_scores
-from lpflu_bench.studies.grid import FINAL, TUNE, Cell
-from lpflu_bench.studies.study_file import Tuning
+from lpflu_bench.studies.plan import FINAL, TUNE, Cell
+from lpflu_bench.studies.study import Tuning
 from lpflu_bench.text import setting_text
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from lpflu_bench.errors import UserError
 from lpflu_bench.files import replaced_atomically
 from lpflu_bench.outcomes import load_outcomes
-from lpflu_bench.records import EXPORTED, FILE_NAME, Record, read_record
-from lpflu_bench.studies.grid import Cell
+from lpflu_bench.record_files import read_record
+from lpflu_bench.records import EXPORTED, FILE_NAME, Record
+from lpflu_bench.studies.plan import Cell
 from lpflu_bench.studies.store import RECORD_NAME, Store
 from lpflu_bench.text import nearest
 

@@ -13,7 +13,7 @@ from lpflu_bench.callbacks.clock import Clock, PeakMemory
 from lpflu_bench.callbacks.record import RunRecord
 from lpflu_bench.environment import file_hash
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import read_record, write_record
+from lpflu_bench.record_files import read_record, write_record
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from synthetic_records import detection, record, result_of_test
 
 from lpflu_bench.commands import report
 from lpflu_bench.errors import UserError
-from lpflu_bench.records import write_record
+from lpflu_bench.record_files import write_record
 
 
 def write(folder, record):

@@ -7,7 +7,7 @@ from synthetic_records import record
 from lpflu_bench.commands.study.launch import _decided
 from lpflu_bench.commands.study.session import Session
 from lpflu_bench.records import blank
-from lpflu_bench.studies.grid import FINAL, TUNE
+from lpflu_bench.studies.plan import FINAL, TUNE
 
 STUDY = """
 base: tasks/demo/classification.yaml

@@ -3,9 +3,10 @@
 import random
 
 from lpflu_bench.errors import NOT_FINITE, UserError
-from lpflu_bench.records import FILE_NAME, Tested, blank, write_record
+from lpflu_bench.record_files import write_record
+from lpflu_bench.records import FILE_NAME, Tested, blank
 from lpflu_bench.studies.cell import PlannedTest
-from lpflu_bench.studies.grid import Cell, Plan
+from lpflu_bench.studies.plan import Cell, Plan
 
 RUNNER = "stand_in_trainings:run"
 SCORE = {"name": "top1_error", "direction": "lower", "label": "top-1 error", "unit": "%", "share": True, "main": True}

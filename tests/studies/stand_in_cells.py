@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.records import Tested, blank
-from lpflu_bench.studies.grid import Cell
+from lpflu_bench.studies.plan import Cell
 
 RUNNER = "stand_in_cells:run"
 

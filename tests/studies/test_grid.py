@@ -8,9 +8,10 @@ from synthetic_records import result_of_test
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
 from lpflu_bench.scores import Score
-from lpflu_bench.studies.grid import make_plan, select
+from lpflu_bench.studies.grid import make_plan
 from lpflu_bench.studies.keys import flatten, nest
 from lpflu_bench.studies.overrides import apply_overrides
+from lpflu_bench.studies.plan import select
 from lpflu_bench.studies.plan_cache import load_plan
 from lpflu_bench.studies.study_file import load_study
 from lpflu_bench.studies.tuning import describe_choices, select_cells

@@ -13,7 +13,8 @@ from children import CHILDREN
 from lpflu_bench.callbacks.step_seed import StepSeed
 from lpflu_bench.identity import config_hash
 from lpflu_bench.paths import resource_path
-from lpflu_bench.records import metrics, read_record
+from lpflu_bench.record_files import read_record
+from lpflu_bench.records import metrics
 from lpflu_bench.studies.cell import Job, run_job
 from lpflu_bench.studies.resolve import Resolver
 

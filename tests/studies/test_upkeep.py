@@ -8,8 +8,9 @@ from synthetic_records import DEPLOYED, result_of_test
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.identity import config_hash
-from lpflu_bench.records import EXPORTED, FILE_NAME, blank, metrics, write_record
-from lpflu_bench.studies.grid import Cell
+from lpflu_bench.record_files import write_record
+from lpflu_bench.records import EXPORTED, FILE_NAME, blank, metrics
+from lpflu_bench.studies.plan import Cell
 from lpflu_bench.studies.store import Store
 from lpflu_bench.studies.upkeep import find_cells, leftovers, merge, problems, remove, set_back, take_deployed
 

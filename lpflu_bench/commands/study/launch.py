@@ -8,7 +8,7 @@ from lpflu_bench.errors import INTERRUPTED, UserError
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
-    from lpflu_bench.studies.grid import Cell
+    from lpflu_bench.studies.plan import Cell
     from lpflu_bench.studies.run import Summary
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(session: Session, args: argparse.Namespace) -> int:
     """Print it."""
-    from lpflu_bench.studies.grid import TUNE
+    from lpflu_bench.studies.plan import TUNE
     from lpflu_bench.text import setting_text
 
     study, cells = session.study, session.cells

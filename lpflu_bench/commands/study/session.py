@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from lpflu_bench.records import Record
     from lpflu_bench.reports.analysis import Analysis
     from lpflu_bench.studies.cell import PlannedTest
-    from lpflu_bench.studies.grid import Cell, Plan
-    from lpflu_bench.studies.study_file import Study
+    from lpflu_bench.studies.plan import Cell, Plan
+    from lpflu_bench.studies.study import Study
     from lpflu_bench.studies.tuning import Selection
 
 RESULTS, RUNS = Path("results"), Path("runs")
@@ -31,9 +31,9 @@ class Session:
 
     def __init__(self, args: argparse.Namespace) -> None:
         from lpflu_bench.studies.declared import sequential
-        from lpflu_bench.studies.grid import EMBEDDED, select
         from lpflu_bench.studies.machine import data_roots
         from lpflu_bench.studies.overrides import apply_overrides
+        from lpflu_bench.studies.plan import EMBEDDED, select
         from lpflu_bench.studies.plan_cache import load_plan
         from lpflu_bench.studies.store import Store
         from lpflu_bench.studies.study_file import find_study, load_study
@@ -100,7 +100,7 @@ class Session:
 
     def reference_finished(self) -> bool:
         """Return whether there is anything to compare with."""
-        from lpflu_bench.studies.grid import FINAL
+        from lpflu_bench.studies.plan import FINAL
 
         done = {cell for cell, record in self.records().items() if record["status"] == "finished"}
         runs = [
@@ -115,7 +115,7 @@ class Session:
         """
         from lpflu_bench.reports.runs import place_of
         from lpflu_bench.reports.sequential import wanted_seeds
-        from lpflu_bench.studies.grid import TUNE
+        from lpflu_bench.studies.plan import TUNE
 
         looks = self.study.rule.looks
         if not looks:

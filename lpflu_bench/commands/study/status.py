@@ -9,7 +9,7 @@ from lpflu_bench.terminal import text_table
 
 if TYPE_CHECKING:
     from lpflu_bench.records import Record
-    from lpflu_bench.studies.grid import Cell
+    from lpflu_bench.studies.plan import Cell
 
 _STATES = ("finished", "running", "fitted", "partial", "failed", "interrupted", "pending")
 

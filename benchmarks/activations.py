@@ -1,12 +1,14 @@
 """What the fast path is held to, as ratios measured in one run on this machine.
 
-    uv run python benchmarks/activations.py [--rounds 15] [--threads 2] [--parts large sizes]
+    uv run python benchmarks/activations.py [--rounds 15] [--threads 2] [--parts large sizes] [--functions lpflu mish]
+    uv run python benchmarks/activations.py --threads 1 --processor-time   # on a machine that others use
     uv run python benchmarks/activations.py --device cuda [--dtype bfloat16]
 
 large: LPFLU's forward over ReLU's on 32 x 1024 x 56 x 56 (at most 1.05), and forward + backward of every smooth function
 over PyTorch's SiLU on 16 x 256 x 56 x 56 (LPFLU at most 1.05, the others 1.25). sizes: forward + backward over SiLU's from 64
 to 1M elements in one dimension (LPFLU at most 1.7 at 64 and 1k, 1.3 from 16k, 1.0 from 64k; every other smooth function at
-most 2.5 below 64k). Calls take turns; a ratio is the median of the rounds' ratios.
+most 2.5 below 64k). Calls take turns; a ratio is the median of the rounds' ratios. On a GPU a time of the first part is
+the GPU's, one of the second that of ten calls with their launches. Kernels are compiled before anything is timed.
 """
 
 import argparse
@@ -16,9 +18,9 @@ import torch
 
 from lpflu_bench.activations import create_activation, fused
 from lpflu_bench.activations.catalogue import ENTRIES
-from lpflu_bench.environment import cpu_model
+from lpflu_bench.environment import describe
 from lpflu_bench.speed.pointwise import PAPER_SHAPE
-from lpflu_bench.speed.timing import rotate
+from lpflu_bench.speed.timing import by_processor_time, by_wall_clock, rotate
 
 SMOOTH = [name for name, entry in ENTRIES.items() if entry.smooth_relu and name != "silu"]
 SMOOTH += ["smu", "smu1", "sau", "sigmoid", "tanh", "leaky_gelu", "leaky_gish"]
@@ -42,13 +44,22 @@ def forward_backward(name, x, grad):
     return lambda: torch.autograd.grad(module(x), wanted, grad)
 
 
-def ratios_to(reference, calls, rounds, device):
-    seconds = rotate(calls, torch.device(device), repeats=rounds, warmups=3)
+def ten(call):
+    def calls():
+        for _ in range(10):
+            call()
+
+    return calls
+
+
+def ratios_to(reference, calls, options, rounds, clock):
+    seconds = rotate(calls, torch.device(options.device), repeats=rounds, warmups=3, clock=clock)
     return seconds, {name: [a / b for a, b in zip(seconds[name], seconds[reference], strict=True)] for name in calls}
 
 
-def report(title, calls, reference, limit, rounds, device):
-    seconds, ratios = ratios_to(reference, calls, rounds, device)
+def report(title, calls, reference, limit, options):
+    clock = by_processor_time if options.processor_time else None
+    seconds, ratios = ratios_to(reference, calls, options, options.rounds, clock)
     print(f"\n{title}")
     for name in calls:
         low, _, high = statistics.quantiles(ratios[name], n=4)
@@ -59,9 +70,8 @@ def report(title, calls, reference, limit, rounds, device):
         print(f"  {name:12} {milliseconds:9.2f} ms   x {reference} {ratio:5.2f}  ({low:.2f} to {high:.2f})   {verdict}")
 
 
-def sizes(rounds, device, dtype):
+def sizes(names, options, where):
     fused.set_small_kernels(True)
-    names = ["silu", "lpflu", *(name for name in SMOOTH if name != "lpflu")]
     print(
         "\nforward + backward over SiLU's, one dimension\n"
         + f"  {'elements':12}"
@@ -69,10 +79,14 @@ def sizes(rounds, device, dtype):
     )
     found = {name: {} for name in names}
     for size, numel in SIZES.items():
-        x = torch.randn(numel, device=device, dtype=dtype, requires_grad=True)
+        x = torch.randn(numel, **where, requires_grad=True)
         grad = torch.randn_like(x)
         calls = {name: forward_backward(name, x, grad) for name in names}
-        _, ratios = ratios_to("silu", calls, rounds * (20 if numel < 1 << 18 else 2), device)
+        rounds = options.rounds * (20 if numel < 1 << 18 else 2)
+        clock = by_processor_time if options.processor_time else by_wall_clock
+        if options.device != "cpu":
+            calls, rounds = {name: ten(call) for name, call in calls.items()}, options.rounds
+        _, ratios = ratios_to("silu", calls, options, rounds, clock)
         for name in names:
             found[name][size] = statistics.median(ratios[name])
     for name, by_size in found.items():
@@ -86,26 +100,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--functions", nargs="+", default=["lpflu", *(name for name in SMOOTH if name != "lpflu")])
     parser.add_argument("--parts", nargs="+", choices=("large", "sizes"), default=["large", "sizes"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    parser.add_argument("--processor-time", action="store_true", help="this thread's, with --threads 1 on a CPU")
     options = parser.parse_args()
+    names = list(dict.fromkeys(["silu", *options.functions]))
     torch.set_num_threads(options.threads)
     where = {"device": options.device, "dtype": getattr(torch, options.dtype)}
-    name = f"{cpu_model()}, {options.threads} threads" if options.device == "cpu" else torch.cuda.get_device_name()
-    print(f"{name}, torch {torch.__version__}, {options.dtype}")
+    found = describe(torch.device(options.device))
+    print(f"{found['device']}, {found['threads']} threads, torch {torch.__version__}, {options.dtype}")
     if "large" in options.parts:
         x = torch.randn(PAPER_SHAPE, **where)
         calls = {name: forward(name, x) for name in ("relu", "lpflu", "pflu")}
-        report("forward, 32 x 1024 x 56 x 56", calls, "relu", 1.05, options.rounds, options.device)
+        report("forward, 32 x 1024 x 56 x 56", calls, "relu", 1.05, options)
         x = torch.randn(16, 256, 56, 56, **where, requires_grad=True)
         grad = torch.randn_like(x)
-        calls = {
-            name: forward_backward(name, x, grad) for name in ("silu", "lpflu", *(n for n in SMOOTH if n != "lpflu"))
-        }
-        report("forward + backward, 16 x 256 x 56 x 56", calls, "silu", 1.25, options.rounds, options.device)
+        calls = {name: forward_backward(name, x, grad) for name in names}
+        report("forward + backward, 16 x 256 x 56 x 56", calls, "silu", 1.25, options)
     if "sizes" in options.parts:
-        sizes(options.rounds, **where)
+        sizes(names, options, where)
 
 
 if __name__ == "__main__":

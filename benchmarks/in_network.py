@@ -1,6 +1,7 @@
 """Training steps of whole networks with a function over the same with PyTorch's SiLU: images/s, steps taking turns.
 
     uv run python benchmarks/in_network.py [--rounds 15] [--threads 2] [--functions lpflu pflu mish] [--compile]
+    uv run python benchmarks/in_network.py --threads 1 --processor-time   # on a machine that others use
     uv run python benchmarks/in_network.py --device cuda --scale 8 [--bf16] [--compile]
 
 ResNet-8 (64 images of 32 x 32), MobileNetV3-small (16 of 64 x 64), a U-Net with a ResNet-18 encoder (4 of 32 x 64) and
@@ -16,10 +17,10 @@ import torchvision
 
 from lpflu_bench import advance_slopes, replace_activations
 from lpflu_bench.activations import fused
-from lpflu_bench.environment import cpu_model
+from lpflu_bench.environment import describe
 from lpflu_bench.networks.classifiers import build_classifier
 from lpflu_bench.networks.segmenters import build_segmenter
-from lpflu_bench.speed.timing import rotate
+from lpflu_bench.speed.timing import by_processor_time, by_wall_clock, rotate
 
 NETWORKS = {
     "ResNet-8": (lambda: build_classifier("resnet8", 10), (64, 3, 32, 32)),
@@ -60,18 +61,20 @@ def main():
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--scale", type=int, default=1, help="so many times the images in a batch")
+    parser.add_argument("--processor-time", action="store_true", help="this thread's, with --threads 1 on a CPU")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     fused.set_small_kernels(True)
-    how = f"{options.threads} threads" if options.device == "cpu" else f"{options.scale} times the images"
+    found = describe(torch.device(options.device))
     kinds = [name for name, used in (("bf16", options.bf16), ("compiled", options.compile)) if used]
-    name = cpu_model() if options.device == "cpu" else torch.cuda.get_device_name()
-    print(", ".join([name, how, f"torch {torch.__version__}", *kinds]))
+    kinds += [f"{options.scale} times the images"] if options.scale > 1 else []
+    print(", ".join([found["device"], f"{found['threads']} threads", f"torch {torch.__version__}", *kinds]))
     for name in options.networks:
         build, (batch, *size) = NETWORKS[name]
         shape = (batch * options.scale, *size)
         calls = {f: step(build, shape, f, options) for f in dict.fromkeys(["silu", *options.functions])}
-        seconds = rotate(calls, torch.device(options.device), repeats=options.rounds, warmups=3)
+        clock = by_processor_time if options.processor_time else by_wall_clock
+        seconds = rotate(calls, torch.device(options.device), repeats=options.rounds, warmups=3, clock=clock)
         for function in calls:
             ratios = [b / a for a, b in zip(seconds[function], seconds["silu"], strict=True)]
             ratio = statistics.median(ratios)

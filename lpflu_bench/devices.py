@@ -1,4 +1,4 @@
-"""Copies to a device."""
+"""Copies to a device, and waiting for it."""
 
 import torch
 from torch import Tensor
@@ -9,3 +9,9 @@ def send(values: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and values.is_cpu:
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
+
+
+def wait_for(device: torch.device) -> None:
+    """Return once a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

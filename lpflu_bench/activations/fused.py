@@ -92,6 +92,17 @@ def set_small_kernels(decision: bool | None) -> None:
     _small_kernels, _small_calls = decision, 0
 
 
+@contextlib.contextmanager
+def use_small_kernels() -> Iterator[None]:
+    """Kernels for small tensors too, for the length of a ``with`` block."""
+    before = _small_kernels
+    set_small_kernels(True)
+    try:
+        yield
+    finally:
+        set_small_kernels(before)
+
+
 def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False) -> Tensor:
     """The values of a pointwise formula, by the fast path where it applies.
 
@@ -194,8 +205,8 @@ class _Call:
             inner = numel // (outer * channels) if numel else 1
             view = "channels" if x.is_contiguous() and inner != 1 else "rows"
             sizes = [outer, channels, inner] if view == "channels" else [outer * inner, channels]
-        small = numel <= SMALL
-        key = (view, x.dtype, x.device, small, torch.get_num_threads())
+        small, threads = (numel <= SMALL, torch.get_num_threads()) if x.is_cpu else (False, 1)
+        key = (view, x.dtype, x.device, small, threads)
         found = self._kernels.get(key)
         if found is None:
             found = self._kernels[key] = kernel(self.formula, self.constants, self.arguments, *key)

@@ -24,7 +24,7 @@ View = Literal["line", "channels", "rows"]  # [numel], [outer, channels, inner],
 Argument = Literal["scalar", "channels", "full", "coefficients"]
 
 SMALL = 1 << 15
-"""Up to this many elements a kernel runs on one thread: starting a second one would take longer than it saves."""
+"""Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
 
 _EXAMPLE_SHAPES: dict[tuple[View, bool], tuple[int, ...]] = {
     ("line", False): (1 << 20,),
@@ -53,7 +53,7 @@ class Kernel:
         view: How the input's memory is seen.
         dtype: The input's dtype; arithmetic is in float32, and so are the parameters.
         device: The device to compile on.
-        small: For at most :data:`SMALL` elements.
+        small: For at most :data:`SMALL` elements, on a CPU.
         threads: CPU threads of a kernel that is not for a small tensor.
     """
 

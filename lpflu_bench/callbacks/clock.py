@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import torch
 
+from lpflu_bench.devices import wait_for
+
 _PROC = Path("/proc/self")
 
 
@@ -31,12 +33,12 @@ class Clock:
 
     def resume(self, device: torch.device) -> None:
         """Count time again."""
-        _wait_for(device)
+        wait_for(device)
         self._since = time.perf_counter()
 
     def pause(self, device: torch.device) -> None:
         """Do not count the time from now on."""
-        _wait_for(device)
+        wait_for(device)
         if self._since is not None:
             self._elapsed += time.perf_counter() - self._since
         self._since = None
@@ -59,11 +61,6 @@ class Clock:
         """The median over epochs without the first, which warms up, where there are more; of all ranks together."""
         rates = [e["samples"] * world_size / e["seconds"] for e in self.epochs if e["seconds"] > 0]
         return median(rates[1:] or rates) if rates else None
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class PeakMemory:

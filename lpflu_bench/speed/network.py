@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lpflu_bench.activations.fused import use_mode
+from lpflu_bench.activations.fused import use_mode, use_small_kernels
 from lpflu_bench.activations.replace import replace_activations
 from lpflu_bench.environment import describe
 from lpflu_bench.networks.cifar_resnet import CIFAR_RESNETS
@@ -52,6 +52,7 @@ class Step:
         self.optimizer.step()
 
 
+@use_small_kernels()  # as in a training, which is longer
 def measure_network(
     network: str,
     functions: Sequence[str],

@@ -9,7 +9,10 @@ from typing import TypeVar
 
 import torch
 
+from lpflu_bench.devices import wait_for
+
 Key = TypeVar("Key", bound=Hashable)
+Clock = Callable[[Callable[[], object], torch.device], float]
 
 _FLUSH_BYTES = 256 << 20  # more than the second-level cache of any GPU
 
@@ -38,10 +41,9 @@ def rotate(
     repeats: int,
     warmups: int = 2,
     each_round: Callable[[int], None] = lambda _: None,
+    clock: Clock | None = None,
 ) -> dict[Key, list[float]]:
     """Time every call once a round; a round starts one call later than the one before.
-
-    On a GPU by CUDA events with the caches flushed before each call, on a CPU by the wall clock.
 
     Args:
         calls: What to time. A call's result is freed after its time is taken.
@@ -49,11 +51,13 @@ def rotate(
         repeats: Rounds measured.
         warmups: Calls of each that come first and don't count: compilation, allocation.
         each_round: Called with the number of every round that is done.
+        clock: :func:`by_events`, :func:`by_wall_clock` or :func:`by_processor_time`; without it the first on a GPU, the
+            second elsewhere.
 
     Returns:
         For each call the seconds of every round, in order.
     """
-    clock = _on_cuda if device.type == "cuda" else _on_cpu
+    clock = clock or (by_events if device.type == "cuda" else by_wall_clock)
     keys = list(calls)
     for key in keys:
         for _ in range(warmups):
@@ -73,15 +77,28 @@ def rotate(
     return seconds
 
 
-def _on_cpu(call: Callable[[], object], device: torch.device) -> float:
+def by_wall_clock(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds of a call that finds the device idle and leaves it idle: on a GPU with the time in which it is launched."""
+    wait_for(device)
     begin = time.perf_counter()
     result = call()
+    wait_for(device)
     end = time.perf_counter()
     del result
     return end - begin
 
 
-def _on_cuda(call: Callable[[], object], device: torch.device) -> float:
+def by_processor_time(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds that this thread computes, for a call on one thread of a CPU that others use too."""
+    begin = time.thread_time()
+    result = call()
+    end = time.thread_time()
+    del result
+    return end - begin
+
+
+def by_events(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds of a call on a GPU, which flushes its caches before; the launch of the first kernels is hidden by that."""
     torch.empty(_FLUSH_BYTES, dtype=torch.int8, device=device).zero_()
     begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

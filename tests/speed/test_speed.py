@@ -11,15 +11,16 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.speed import output, pointwise
 from lpflu_bench.speed.memory import bytes_kept, peak_bytes
 from lpflu_bench.speed.network import measure_network
-from lpflu_bench.speed.timing import Spread, rotate
+from lpflu_bench.speed.timing import Spread, by_processor_time, by_wall_clock, rotate
 
 SMALL = ["--shape", "2", "3", "4", "--repeats", "3", "--device", "cpu"]
 
 
-def test_rounds_rotate():
+@pytest.mark.parametrize("clock", [None, by_wall_clock, by_processor_time])
+def test_rounds_rotate(clock):
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "abc"}
-    seconds = rotate(calls, torch.device("cpu"), repeats=4, warmups=1)
+    seconds = rotate(calls, torch.device("cpu"), repeats=4, warmups=1, clock=clock)
     assert "".join(order) == "abc" + "abc" + "bca" + "cab" + "abc"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 4, "b": 4, "c": 4}
     assert all(value >= 0 for values in seconds.values() for value in values)
@@ -48,8 +49,7 @@ def test_peak_bytes():
     assert peak_bytes(call, torch.device("cpu")) == pytest.approx(16000, abs=256)
 
 
-def test_measure(monkeypatch):
-    monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1)
+def test_measure():
     frame = pointwise.measure(["lpflu"], modes=["eager", "fused"], dtypes=["float32"], shape=(2, 3, 64), repeats=3)
     assert list(frame.columns) == list(pointwise.COLUMNS)
     assert len(frame) == 1 + 2 * 2 * 2  # the copy; ReLU and LPFLU, two modes, two passes
@@ -124,8 +124,7 @@ def test_mistakes_are_one_line(arguments, message, capsys):
     assert "Traceback" not in printed
 
 
-def test_a_network(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(fused, "MINIMUM_ELEMENTS", 1 << 40)
+def test_a_network(tmp_path, capsys):
     frame = measure_network("resnet8", ["lpflu"], batch_size=2, image_size=16, repeats=2)
     assert list(frame["function"]) == ["relu", "relu", "lpflu", "lpflu"]
     assert (frame["images_per_second"] > 0).all()

@@ -2,10 +2,10 @@
 
     python benchmarks/studies.py [--cells 10000]
 
-Each command is a process of its own, as on the command line; printed are seconds of processor time (the machine may be
-busy), of the clock, and the peak memory. The records are made up, and as long as those of an 80-epoch RegNetY: a curve of 80
-epochs, 71 layers. The first plan parses configurations, once for each value of an axis; after that the plan is kept until
-the study, its files, or the package change. Both are measured.
+Each command is a process of its own, as on the command line (``report`` writes its CSV in a second one); printed are
+seconds of processor time (the machine may be busy), of the clock, and the peak memory. The records are made up, and as
+long as those of an 80-epoch RegNetY: a curve of 80 epochs, 71 layers. The first plan parses configurations, once for
+each value of an axis; after that the plan is kept until the study, its files, or the package change. Both are measured.
 """
 
 import argparse

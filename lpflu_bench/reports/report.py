@@ -7,7 +7,8 @@ from typing import Any
 from lpflu_bench.files import write_text_atomically
 from lpflu_bench.records import Record
 from lpflu_bench.reports import drawing, figures, latex, markdown, page
-from lpflu_bench.reports.analysis import analyse
+from lpflu_bench.reports.analysis import Analysis, analyse
+from lpflu_bench.reports.beside import beside
 from lpflu_bench.reports.cells import cell_rows, write_csv
 from lpflu_bench.reports.corruptions import corruption_section
 from lpflu_bench.reports.deployed import deployed_section
@@ -44,9 +45,13 @@ def write_report(
         UserError: there is nothing to compare with, or the published table cannot be read; nothing was written.
     """
     analysis = analyse(study, records, outcomes)
+    with beside(lambda: write_csv(out / "cells.csv", *cell_rows(analysis.records))):
+        _write_comparison(analysis, records, out, curve)
+
+
+def _write_comparison(analysis: Analysis, records: Sequence[Record], out: Path, curve: Curve) -> None:
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(out / "cells.csv", *cell_rows(analysis.records))
     write_rows(out / "table.csv", result_rows(analysis))
     if analysis.replication is not None and analysis.replication.columns:
         write_rows(out / "published.csv", replication_rows(analysis, analysis.replication))

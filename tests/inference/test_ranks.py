@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lpflu_bench.inference.ranks import average_ranks
+from lpflu_bench.inference.ranks import _range_quantile, average_ranks
 
 
 def test_ranks_are_scipys_friedman_and_demsars_critical_difference():
@@ -19,6 +19,18 @@ def test_ranks_are_scipys_friedman_and_demsars_critical_difference():
     for group in ranks.groups:
         assert ranks.average[group[-1]] - ranks.average[group[0]] < ranks.critical_difference
     assert not any({"a", "d"} <= set(group) for group in ranks.groups)
+
+
+def test_tied_scores_share_their_ranks():
+    scores = np.random.default_rng(1).integers(0, 4, (20, 5)).astype(float)
+    ranks = average_ranks(scores, list("abcde"), [True] * 20)
+    assert ranks.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue, rel=1e-10)
+    assert [ranks.average[name] for name in "abcde"] == pytest.approx(stats.rankdata(scores, axis=1).mean(axis=0))
+
+
+@pytest.mark.parametrize(("level", "count"), [(0.95, 3), (0.9, 10), (0.99, 30), (0.5, 100)])
+def test_the_quantile_of_a_range_is_that_of_the_studentized_range(level, count):
+    assert _range_quantile(level, count) == pytest.approx(stats.studentized_range.ppf(level, count, np.inf), rel=1e-6)
 
 
 def test_ranks_turn_with_the_direction_and_need_enough_rows():

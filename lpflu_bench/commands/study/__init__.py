@@ -68,6 +68,7 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if collecting:
+            gc.freeze()  # nor once more at the end, when nearly all of it is gone
             gc.enable()
 
 

@@ -31,6 +31,14 @@ class Code(TypedDict):
     """Hash of the file of an activation function of the user's own."""
 
 
+class Session(TypedDict):
+    """One ``fit`` of a training."""
+
+    started_at: str
+    finished_at: str | None
+    """The end of its last whole epoch; what came after is trained again by the next session."""
+
+
 class Trained(TypedDict):
     """What was trained, and how. It travels in the checkpoint; no command that tests changes it."""
 
@@ -70,6 +78,8 @@ class Trained(TypedDict):
     environment: dict[str, Any]
     started_at: str | None
     finished_at: str | None
+    sessions: NotRequired[list[Session]]
+    """When it was trained: several of a resumed training, which ran in none of the time between them."""
 
 
 class OutcomesFile(TypedDict):

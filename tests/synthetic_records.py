@@ -105,6 +105,7 @@ def record(activation, seed, value, *, task="cifar100", network="regnet_y_800mf"
         "environment": ENVIRONMENT,
         "started_at": "2026-01-01T00:00:00+00:00",
         "finished_at": "2026-01-01T00:59:00+00:00",
+        "sessions": [{"started_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:59:00+00:00"}],
     }
     return {
         "status": "finished",

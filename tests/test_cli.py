@@ -166,6 +166,9 @@ def test_resume_goes_on_in_the_same_run(trained, tmp_path, capsys):
     record = json.loads((run / "record.json").read_text())
     assert [point["epoch"] for point in record["trained"]["curve"]] == [1, 2]
     assert record["trained"]["resumed"] == 1
+    first, second = record["trained"]["sessions"]
+    assert record["trained"]["started_at"] == first["started_at"] <= first["finished_at"] <= second["started_at"]
+    assert second["finished_at"] == record["trained"]["finished_at"]
     assert (run / "fit" / "metrics.csv").exists()
     assert (run / "fit-2" / "metrics.csv").exists()
     straight = tmp_path / "straight"

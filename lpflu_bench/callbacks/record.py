@@ -87,7 +87,7 @@ class RunRecord(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what is going to be trained."""
         assert isinstance(pl_module, BenchModule)
-        before = self._trained
+        before, now = self._trained, _now()
         self._memory.start(pl_module.device)
         activation = pl_module.activation
         data = getattr(trainer, "datamodule", None)
@@ -121,8 +121,9 @@ class RunRecord(Callback):
             "config_hash": config_hash(self.config),
             "code": trained_code(pl_module),
             "environment": environment.describe(pl_module.device),
-            "started_at": before["started_at"] if before else _now(),
+            "started_at": before["started_at"] if before else now,
             "finished_at": before["finished_at"] if before else None,
+            "sessions": [*(before.get("sessions", []) if before else []), {"started_at": now, "finished_at": None}],
         }
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -164,7 +165,7 @@ class RunRecord(Callback):
         trained["seconds"] = clock.seconds
         trained["images_per_second"] = clock.images_per_second(trainer.world_size)
         trained["peak_memory_mb"] = _larger(trained["peak_memory_mb"], self._memory.megabytes(device))
-        trained["finished_at"] = _now()
+        trained["finished_at"] = trained["sessions"][-1]["finished_at"] = _now()
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Diagnostics):
                 trained["diagnostics"] = callback.summary

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from lpflu_bench.errors import NOT_FINITE, UserError
-from lpflu_bench.records import Record, Weights, metrics
+from lpflu_bench.records import Record, Session, Trained, Weights, metrics
 from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.scores import Score, recorded_scores
 from lpflu_bench.text import setting_text
@@ -92,13 +92,18 @@ class Runs:
     def shared_gpu(self) -> bool:
         """Whether finished runs were trained on one GPU at the same time, so that their speeds say nothing."""
         trainings = {
-            trained["config_hash"]: (str(trained["started_at"]), str(trained["finished_at"]), gpu)
+            record["trained"]["config_hash"]: record["trained"]
             for group in self.finished.values()
-            for trained in (record["trained"] for record in group.values())
-            if (gpu := _gpu(trained["environment"])) is not None
+            for record in group.values()
         }
+        held = [
+            (start, end, gpu)
+            for trained in trainings.values()
+            if (gpu := _gpu(trained["environment"])) is not None
+            for start, end in _sessions(trained)
+        ]
         until: dict[str, str] = {}
-        for start, end, gpu in sorted(trainings.values()):
+        for start, end, gpu in sorted(held):
             if start < until.get(gpu, ""):
                 return True
             until[gpu] = end
@@ -142,6 +147,14 @@ class Runs:
 def _gpu(environment: Mapping[str, Any]) -> str | None:
     """Return which GPU it was; where a record does not say it, equal ones count as one."""
     return environment.get("gpu") or (environment.get("device") if environment.get("cuda") else None)
+
+
+def _sessions(trained: Trained) -> list[tuple[str, str]]:
+    """Return from when to when it was trained, session by session where the record says so."""
+    whole: Session = {"started_at": str(trained["started_at"]), "finished_at": trained["finished_at"]}
+    return [
+        (each["started_at"], each["finished_at"] or each["started_at"]) for each in trained.get("sessions", [whole])
+    ]
 
 
 def place_text(spec: ReportSpec, place: Place) -> str:

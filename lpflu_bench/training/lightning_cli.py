@@ -39,7 +39,7 @@ from lpflu_bench.training.interrupts import interrupts
 from lpflu_bench.training.output import announcement, print_scores, quiet
 from lpflu_bench.training.refusals import check_monitors, check_settings, construct, in_one_line, running
 from lpflu_bench.training.run_folder import free_name, of_run_folder, remove_made
-from lpflu_bench.training.trackers import continue_runs, end_runs, keep_runs, name_run
+from lpflu_bench.training.trackers import continue_runs, end_runs, keep_runs, name_run, spare_warning
 from lpflu_bench.training.trained_config import CHECKPOINTS, refuse_contradiction, trained_config
 from lpflu_bench.user_code import search_current_folder
 
@@ -231,6 +231,7 @@ class BenchCLI(HookedCLI):
         settings["default_root_dir"] = settings.get("default_root_dir") or str(self.run_dir)
         given = settings.get("logger")
         trackers = given if isinstance(given, list) else [given] if given not in (None, True, False) else []
+        spare_warning(trackers)
         if given is not False:
             settings["logger"] = [CSVLogger(self.run_dir, name="", version=folder.name), *trackers]
         with in_one_line("trainer"):

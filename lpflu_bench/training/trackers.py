@@ -67,6 +67,13 @@ def _allow_files() -> None:
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 
 
+def spare_warning(loggers: Sequence[Logger]) -> None:
+    """Leave out the setting ``anonymous``, which Lightning passes always and W&B warns of whenever it is there."""
+    for logger in loggers:
+        if type(logger).__name__ == "WandbLogger":
+            logger._wandb_init.pop("anonymous", None)  # type: ignore[attr-defined]
+
+
 def end_runs() -> None:
     """End the run that W&B keeps open for a whole process: the next cell in it is another run."""
     wandb = sys.modules.get("wandb")
@@ -90,6 +97,7 @@ def build_tracker(spec: Mapping[str, Any], name: str) -> Logger:
         raise UserError(
             f"trainer.logger: {class_name} needs a package that is not installed: pip install 'lpflu-bench[loggers]'"
         ) from error
+    spare_warning([logger])
     return logger
 
 

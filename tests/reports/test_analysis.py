@@ -241,6 +241,19 @@ def test_places_that_test_the_same_networks_are_one_row():
     assert "here are 1 and 6" in analysed(records, ["noise"]).ranks
 
 
+@pytest.mark.parametrize(("again", "shared"), [(20, False), (12, True)])
+def test_a_resumed_training_holds_its_gpu_in_its_sessions_alone(again, shared):
+    def times(start, end):
+        return {"started_at": f"2026-01-01T00:{start:02}:00+00:00", "finished_at": f"2026-01-01T00:{end:02}:00+00:00"}
+
+    resumed, other = records = grid(1)[:2]
+    for item in records:
+        item["trained"]["environment"] = {"cuda": "13.0", "device": "A GPU"}
+    resumed["trained"] |= times(0, again + 4) | {"sessions": [times(0, 4), times(again, again + 4)]}
+    other["trained"] |= {"sessions": [times(5, 15)]}
+    assert analysed(records, reference="relu").runs.shared_gpu is shared
+
+
 @pytest.mark.parametrize(
     ("gpus", "minutes", "shared"),
     [
@@ -258,6 +271,7 @@ def test_runs_that_shared_a_gpu_are_no_measure_of_cost(gpus, minutes, shared):
             "started_at": f"2026-01-01T00:{minute:02}:00+00:00",
             "finished_at": f"2026-01-01T00:{minute + 10:02}:00+00:00",
         }
+        del item["trained"]["sessions"]
     analysis = analysed(records)
     assert analysis.runs.shared_gpu is shared
     assert any("no measure of a function's cost" in note for note in gap_notes(analysis)) is shared

@@ -91,6 +91,12 @@ def test_other_loggers_and_switches_are_no_trackers():
     assert tracker_specs([csv, spec("wandb")]) == [spec("wandb")]
 
 
+def test_wandb_is_not_given_the_setting_that_it_warns_of():
+    pytest.importorskip("wandb")
+    settings = build_tracker(spec("wandb"), "x")._wandb_init
+    assert (settings["name"], "anonymous" in settings) == ("x", False)
+
+
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(UserError, match=r"TrackioLogger needs .*pip install 'lpflu-bench\[loggers\]'"):

@@ -1,6 +1,7 @@
 """Shared by all tests: one seed, few threads, and a tiny LightningModule with every real mechanism in it."""
 
 import gc
+import os
 
 import pytest
 import torch
@@ -19,6 +20,13 @@ def _new_run(monkeypatch):
 
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # --doctest-modules would import both under one name
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Run the whole suite on the cores there are, up to four; tests that the command line names in this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    whole = config.args_source != config.ArgsSource.ARGS
+    return min(cores, 4) if whole and cores > 1 else 0
 
 
 def pytest_collection_finish():

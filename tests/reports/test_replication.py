@@ -1,6 +1,5 @@
-import numpy as np
 import pytest
-from synthetic_records import FUNCTIONS, detection, published_config, record, spec
+from synthetic_records import FUNCTIONS, detection, grid, published_config, record, spec
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.inference.rule import Rule
@@ -88,16 +87,13 @@ def replicated(records, axes=(), **changes):
     return analyse(spec(axes, **settings), records).replication
 
 
-def measured(differences, seeds=5, sd=0.01, **axes):
+def measured(differences, **axes):
     """Runs of ReLU and of functions that differ from it by so much, with the published settings."""
-    records = []
-    rng = np.random.default_rng(0)
-    for name, difference in {"relu": 0.0, **differences}.items():
-        for seed in range(seeds):
-            item = record(name, seed, 0.0, **axes)
-            item["tested"][0]["metrics"]["top1_error"] = 32.69 + difference + seed / 10 + rng.normal(0, sd)
-            item["trained"]["config"] = published_config(item)
-            records.append(item)
+    effects = {"relu": 0.0, **differences}
+    values = {name: [value] for name, value in axes.items()}
+    records = grid(sd=0.01, functions=list(effects), base=32.69, effects=effects, **values)
+    for item in records:
+        item["trained"]["config"] = published_config(item)
     return records
 
 

@@ -68,7 +68,6 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if collecting:
-            gc.freeze()  # nor once more at the end, when nearly all of it is gone
             gc.enable()
 
 

@@ -26,6 +26,7 @@ from lpflu_bench.reports.drawing import (
 )
 from lpflu_bench.reports.rank_figure import critical_differences
 from lpflu_bench.reports.runs import Runs, metric_value, place_text
+from lpflu_bench.reports.spec import ReportSpec
 from lpflu_bench.reports.sweep_figures import sweeps
 from lpflu_bench.reports.wording import level_text
 from lpflu_bench.scores import Score
@@ -135,10 +136,20 @@ def _curve_keys(curves: Iterable[Sequence[Mapping[str, float]]], metric: Score) 
     return ("train_loss", "training loss") if "train_loss" in found else None
 
 
+def _trained_once(spec: ReportSpec, runs: Runs, columns: Sequence[Column]) -> Iterator[tuple[Column, set[str]]]:
+    """Give one column of those with the same trained networks, and the axes in which their tests differ."""
+    groups: dict[frozenset[str], list[Column]] = defaultdict(list)
+    for column in columns:
+        groups[frozenset(record["trained"]["config_hash"] for record in runs.records(column.place))].append(column)
+    for group in groups.values():
+        values = zip(spec.axes, zip(*(column.place.setting for column in group), strict=True), strict=True)
+        yield group[0], {axis for axis, found in values if len(set(found)) > 1}
+
+
 def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iterator[Drawing]:
     runs, spec = analysis.runs, analysis.spec
     colour = colours(runs.activations)
-    for column in columns:
+    for column, test_axes in _trained_once(spec, runs, columns):
         curves = {
             activation: [curve(record) for record in runs.finished.get((column.place, activation), {}).values()]
             for activation in runs.activations
@@ -171,7 +182,7 @@ def _curves(analysis: Analysis, columns: Sequence[Column], curve: Curve) -> Iter
         axes.set(xlabel="epoch", ylabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         label_lines(axes, ends)
-        where = place_text(spec, column.place)
+        where = place_text(spec, column.place, without=test_axes)
         band = ", band ± one sd" if len(runs.activations) <= 8 else ""
         caption = f"{title[0].upper()}{title[1:]} after each epoch: mean over seeds{band}."
         yield Drawing(slug("curves", where), "curves", f"Training: {where}", caption, figure)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -157,9 +157,10 @@ def _sessions(trained: Trained) -> list[tuple[str, str]]:
     ]
 
 
-def place_text(spec: ReportSpec, place: Place) -> str:
-    """Return a place in words: ``cifar100, optimizer adam``."""
-    return ", ".join([place.task, *(f"{axis} {value}" for axis, value in zip(spec.axes, place.setting, strict=True))])
+def place_text(spec: ReportSpec, place: Place, without: Container[str] = ()) -> str:
+    """Return a place in words, some axes left out: ``cifar100, optimizer adam``."""
+    settings = zip(spec.axes, place.setting, strict=True)
+    return ", ".join([place.task, *(f"{axis} {value}" for axis, value in settings if axis not in without)])
 
 
 def cell_of(record: Record, axes: Sequence[str]) -> dict[str, Any]:

@@ -135,6 +135,13 @@ def test_the_page_has_corruption_errors_and_error_against_severity(tmp_path):
     assert (tmp_path / "corruptions.csv").read_text().startswith("setting,activation,seeds,mean,fog\n")
 
 
+def test_networks_tested_under_several_conditions_have_one_figure_of_their_training():
+    made = corrupted(grid(2, functions=["relu", "lpflu"], optimizer=["adam", "sgd"]))
+    drawn = draw_all(analyse(spec(["optimizer", "images"], metrics=("top1_error",)), made))
+    curves = [drawing.title for drawing in drawn if drawing.kind == "curves"]
+    assert curves == ["Training: cifar100, optimizer adam", "Training: cifar100, optimizer sgd"]
+
+
 def test_the_figure_is_error_against_severity_from_the_clean_images():
     study = spec(["images"], metrics=("top1_error",))
     (figure,) = [

@@ -5,6 +5,7 @@ A test holds both to what this writes from the files under results/, so no numbe
 
 import csv
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +19,7 @@ SCORES = {
     "pixel_accuracy": "pixel accuracy",
 }
 # Declared before their first run, in the order in which they are shown.
-STUDIES = ("wide-cifar100", "wide-slopes", "bccd-functions", "camvid-functions")
+STUDIES = ("wide-cifar100", "wide-slopes", "wide-robustness", "bccd-functions", "camvid-functions")
 RUNS = {
     "cifar100-first10": "ten classes of CIFAR-100, ShuffleNetV2-x0.5",
     "bccd": "blood cells (BCCD), SSDLite at 128 x 128",
@@ -48,18 +49,23 @@ def answers() -> str:
         rows = [row for row in _main_rows(study) if row["verdict"] != "reference"]
         score, reference = SCORES[rows[0]["metric"]], rows[0]["reference"]
         lines = [f"**{_title(study)}**: {score} against {reference} ([report]({study}/table.md))", ""]
-        lines += _table(
-            header, ([r["activation"], r["verdict"], _interval(r), r["n_paired"], r["reason"]] for r in rows)
-        )
+        if _tested(rows):
+            lines += _by_test(rows)
+        else:
+            lines += _table(
+                header, ([r["activation"], r["verdict"], _interval(r), r["n_paired"], r["reason"]] for r in rows)
+            )
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def verdicts() -> str:
-    """The main score of every declared study: means, differences with intervals, verdicts."""
+    """The main score of every declared study that trained: means, differences with intervals, verdicts."""
     parts = []
     for study in _reported():
         first = _main_rows(study)
+        if _tested(first):
+            continue  # tests of another study's networks
         score, reference = SCORES[first[0]["metric"]], first[0]["reference"]
         lines = [f"**{_title(study)}** ([report](results/{study}/table.md)). {_decided(study)}", ""]
         lines += _table(
@@ -96,24 +102,32 @@ def runs() -> str:
     return "\n".join(_table(["run", "ReLU", "LPFLU", "untrained", "images scored"], lines))
 
 
-def cost() -> str:
-    """Time of each of the paper's functions over ReLU's, composed and fused."""
-    ratios: dict[str, list[str]] = {name: [] for name in COSTS}
+def cost(device: str) -> str:
+    """Time of each of the paper's functions over ReLU's on a device, composed and fused."""
     rows = {
         (row["function"], row["pass"], row["mode"]): row
-        for row in _read(RESULTS / "speed" / "cpu.csv")
+        for row in _read(RESULTS / "speed" / f"{device}.csv")
         if row["dtype"] == "float32"
     }
-    for name in COSTS:
-        for part in ("forward", "forward+backward"):
-            for mode in ("eager", "fused"):
-                ratios[name].append(f"{float(rows[name, part, mode]['ratio_to_relu']):.3g}")
     header = ["", "forward, composed", "forward, fused", "and backward, composed", "and backward, fused"]
-    return "\n".join(_table(header, ([COSTS[name], *values] for name, values in ratios.items())))
+    ways = [(part, mode) for part in ("forward", "forward+backward") for mode in ("eager", "fused")]
+    measured = [name for name in COSTS if (name, *ways[0]) in rows]
+    return "\n".join(
+        _table(
+            header,
+            ([COSTS[name], *(f"{float(rows[name, *way]['ratio_to_relu']):.3g}" for way in ways)] for name in measured),
+        )
+    )
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"answer": answer, "verdicts": verdicts, "runs": runs, "cost": cost},
+    "README.md": {
+        "answer": answer,
+        "verdicts": verdicts,
+        "runs": runs,
+        "cost": partial(cost, "cpu"),
+        "gpu": partial(cost, "nvidia-h100"),
+    },
     "results/README.md": {"answers": answers},
 }
 
@@ -142,6 +156,23 @@ def _reported() -> list[str]:
 def _main_rows(study: str) -> list[dict[str, str]]:
     rows = _read(RESULTS / study / "table.csv")
     return [row for row in rows if (row["task"], row["metric"]) == (rows[0]["task"], rows[0]["metric"])]
+
+
+def _tested(rows: list[dict[str, str]]) -> list[str]:
+    """Return the conditions under which the same networks were tested, none where there was one test alone."""
+    return list(dict.fromkeys(row["images"] for row in rows if "images" in row))
+
+
+def _by_test(rows: list[dict[str, str]]) -> list[str]:
+    tests, cells = _tested(rows), {(row["activation"], row["images"]): row for row in rows}
+    lines = []
+    for function in dict.fromkeys(row["activation"] for row in rows):
+        found = [cells[function, test] for test in tests]
+        decided = [row["verdict"] if row["verdict"] != "undecided" else "" for row in found]
+        lines.append(
+            [function, *(f"{_interval(row)} {word}".strip() for row, word in zip(found, decided, strict=True))]
+        )
+    return _table(["difference, 95 % interval", *tests], lines)
 
 
 def _title(study: str) -> str:

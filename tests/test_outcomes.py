@@ -10,7 +10,13 @@ from lpflu_bench.errors import UserError
 from lpflu_bench.modules.box_map import BoxMAP
 from lpflu_bench.modules.box_matches import detection_outcomes, match_image
 from lpflu_bench.modules.segmentation import class_ious
-from lpflu_bench.outcomes import ClassificationOutcomes, SegmentationOutcomes, load_outcomes, save_outcomes
+from lpflu_bench.outcomes import (
+    ClassificationOutcomes,
+    SegmentationOutcomes,
+    has_outcomes,
+    load_outcomes,
+    save_outcomes,
+)
 
 CLASSES = 3
 
@@ -179,9 +185,20 @@ def test_missing_changed_and_older_outcomes_are_one_line(tmp_path):
     save_outcomes(classification(12), record, "raw", {})  # of another test under the same name
     with pytest.raises(UserError, match="is not what was written"):
         load_outcomes(record, test)
-    (tmp_path / "outcomes.npz").write_bytes(b"PK")
-    with pytest.raises(UserError, match="cannot be read"):
-        load_outcomes(record, test)
+    whole = (tmp_path / "outcomes.npz").read_bytes()
+    for damaged in (
+        b"",
+        b"PK",
+        whole[: len(whole) // 2],
+        whole[:-1],
+        whole[:60] + bytes([whole[60] ^ 255]) + whole[61:],
+    ):
+        (tmp_path / "outcomes.npz").write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be read"):
+            load_outcomes(record, test)
+    other = save_outcomes(classification(3), record, "raw", {"data.test_noise": 1}, keep=[test])
+    assert not has_outcomes(record, test), "damaged ones are left out, not copied"
+    assert has_outcomes(record, result_of_test({}, conditions={"data.test_noise": 1}, outcomes=other))
     (tmp_path / "outcomes.npz").unlink()
     with pytest.raises(UserError, match="cannot be read"):
         load_outcomes(record, test)

@@ -17,7 +17,7 @@ from lpflu_bench.outcomes.base import Outcomes
 from lpflu_bench.outcomes.classification import ClassificationOutcomes
 from lpflu_bench.outcomes.detection import THRESHOLDS, DetectionOutcomes
 from lpflu_bench.outcomes.segmentation import SegmentationOutcomes
-from lpflu_bench.outcomes.storage import load_outcomes, outcomes_path, save_outcomes
+from lpflu_bench.outcomes.storage import has_outcomes, load_outcomes, outcomes_path, save_outcomes
 
 __all__ = [
     "THRESHOLDS",
@@ -25,6 +25,7 @@ __all__ = [
     "DetectionOutcomes",
     "Outcomes",
     "SegmentationOutcomes",
+    "has_outcomes",
     "load_outcomes",
     "outcomes_path",
     "save_outcomes",

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from lpflu_bench.outcomes.classification import ClassificationOutcomes
 from lpflu_bench.outcomes.detection import DetectionOutcomes
 from lpflu_bench.outcomes.segmentation import SegmentationOutcomes
 from lpflu_bench.records import FILE_NAME, OutcomesFile, Tested
+
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for a file that is missing, cut or damaged."""
 
 _KINDS: dict[str, Any] = {c.kind: c for c in (ClassificationOutcomes, SegmentationOutcomes, DetectionOutcomes)}
 
@@ -57,7 +62,10 @@ def save_outcomes(
     """
     path, key = outcomes_path(record), _key(weights, conditions)
     kept = {test["outcomes"]["key"] for test in keep if test["outcomes"]} - {key}
-    earlier = _read(path) if kept and path.is_file() else {}
+    try:
+        earlier = _read(path) if kept else {}
+    except _UNREADABLE:
+        earlier = {}  # their tests are done again: has_outcomes
     arrays = outcomes.arrays()
     stored = {name: array for name, array in earlier.items() if name.partition(".")[0] in kept}
     stored |= {f"{key}.{name}": array for name, array in arrays.items()}
@@ -81,7 +89,7 @@ def load_outcomes(record: Path, test: Tested) -> Outcomes:
         raise UserError(f"{record} has no outcomes by image: it was made by an earlier version; test the run again")
     try:
         arrays = _read(path)
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise UserError(
             f"{path} with the outcomes of {record.name} cannot be read ({error}); test the run again"
         ) from error
@@ -91,3 +99,12 @@ def load_outcomes(record: Path, test: Tested) -> Outcomes:
         raise UserError(f"{path} is not what was written with {record.name}; test the run again")
     outcomes: Outcomes = _KINDS[described["kind"]].from_arrays(mine)
     return outcomes
+
+
+def has_outcomes(record: Path, test: Tested) -> bool:
+    """Return whether the outcomes that one of a record's tests wrote are there and whole."""
+    try:
+        load_outcomes(record, test)
+    except UserError:
+        return False
+    return True

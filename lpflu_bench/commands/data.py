@@ -6,12 +6,10 @@ Exit status 0: a training would run; 1: it would fail, and the findings say why.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from lpflu_bench.errors import UserError
 from lpflu_bench.terminal import next_command
@@ -69,23 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def data_module(configs: Sequence[str], kind: Sequence[str], options: Sequence[str]) -> "BenchDataModule":
-    """Return the data module that recipes, a short name and ``--data`` options describe.
+def data_module(recipes: Sequence[Mapping[str, Any]], kind: Sequence[str], options: Sequence[str]) -> "BenchDataModule":
+    """Return the data module that recipes' contents, a short name and ``--data`` options describe.
 
     Raises:
         UserError: they describe none, or an option is unknown.
     """
     from lpflu_bench.data.base import BenchDataModule
-    from lpflu_bench.paths import resource_path
     from lpflu_bench.training.argument_parser import BenchArgumentParser
 
     section: dict[str, Any] = {}
-    for config in configs:
-        try:
-            content = yaml.safe_load(resource_path(config).read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"--config {config}: can't be read as YAML ({str(error).splitlines()[0]})") from error
-        part = content.get("data") or {}
+    for recipe in recipes:
+        part = recipe.get("data") or {}
         section["class_path"] = part.get("class_path", section.get("class_path"))
         section["init_args"] = section.get("init_args", {}) | (part.get("init_args") or {})
     if kind:
@@ -101,23 +94,35 @@ def data_module(configs: Sequence[str], kind: Sequence[str], options: Sequence[s
     return module
 
 
+def _read(config: str) -> Mapping[str, Any]:
+    from lpflu_bench.paths import resource_path
+    from lpflu_bench.yaml_files import read_yaml
+
+    return read_yaml(resource_path(config))
+
+
+def _usual_recipe(name: str) -> str | None:
+    """Return a recipe that trains on data of this module."""
+    return next((recipe for data, recipe in KINDS.values() if data == name), None)
+
+
 def _given(args: argparse.Namespace) -> list[str]:
     """Return the words that described the data."""
     return [*args.kind, *(word for config in args.config for word in ("--config", config)), *args.data_options]
 
 
-def _fit(args: argparse.Namespace, module: "BenchDataModule", classes: int) -> list[str]:
-    """Return the words of a `fit` on this data, with what differs from its recipe's data and classes."""
-    from lpflu_bench.paths import resource_path
-    from lpflu_bench.yaml_files import read_yaml
-
+def _fit(
+    args: argparse.Namespace, recipes: Sequence[Mapping[str, Any]], module: "BenchDataModule", classes: int
+) -> list[str]:
+    """Return the words of a `fit` on this data, with what differs from its recipes' data and classes."""
     name = type(module).__name__
-    configs = args.config or [next((recipe for data, recipe in KINDS.values() if data == name), "RECIPE")]
-    words = ["fit", *(word for config in configs for word in ("--config", config))]
-    if configs != ["RECIPE"]:
-        contents = [read_yaml(resource_path(config)) for config in configs]
-        datas = [content.get("data") or {} for content in contents]
-        models = [(content.get("model") or {}).get("init_args", {}) for content in contents]
+    configs = args.config
+    if not configs and (usual := _usual_recipe(name)):
+        configs, recipes = [usual], [_read(usual)]
+    words = ["fit", *(word for config in configs or ["RECIPE"] for word in ("--config", config))]
+    if recipes:
+        datas = [recipe.get("data") or {} for recipe in recipes]
+        models = [(recipe.get("model") or {}).get("init_args", {}) for recipe in recipes]
         named = any(word.split("=")[0] == "--data" for word in args.data_options)
         if not named and name not in [str(data["class_path"]).split(".")[-1] for data in datas if "class_path" in data]:
             words += ["--data", name]
@@ -132,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
     from lpflu_bench.data.check.report import check, split_sets
     from lpflu_bench.files import write_text_atomically
 
-    module = data_module(args.config, args.kind, args.data_options)
+    recipes = [_read(config) for config in args.config]
+    module = data_module(recipes, args.kind, args.data_options)
     report = check(module)
     write_text_atomically(args.out / "data.json", json.dumps(asdict(report), indent=2))
     write_text_atomically(args.out / "index.html", render(report, split_sets(module) if report.splits else {}))
@@ -148,5 +154,5 @@ def run(args: argparse.Namespace) -> int:
             text = f"{text}. {module.layout}"
         print(f"lpflu-bench: {finding.level}: {text}{count}", file=sys.stderr)
     print(f"page: {args.out / 'index.html'}, JSON: {args.out / 'data.json'}")
-    print(next_command(*(_fit(args, module, len(names)) if report.ok else ("data", "check", *_given(args)))))
+    print(next_command(*(_fit(args, recipes, module, len(names)) if report.ok else ("data", "check", *_given(args)))))
     return 0 if report.ok else 1

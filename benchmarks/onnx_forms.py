@@ -23,6 +23,7 @@ from rich.console import Console
 from torch import nn
 
 from lpflu_bench import functional
+from lpflu_bench.activations import create_activation
 from lpflu_bench.activations.formula import Formula
 from lpflu_bench.evaluation.onnx_export import export_onnx, export_program
 from lpflu_bench.terminal import text_table
@@ -49,7 +50,7 @@ def forms():
                 {
                     "operator": lambda x, f=native, v=values: f(x, *v),
                     "composed": lambda x, f=formula, v=values: f.composed(x, *v, short=True),
-                    "exported": lambda x, f=formula, v=values: f.run(x, v, inference=True),
+                    "exported": create_activation(name).eval(),
                 },
             )
 

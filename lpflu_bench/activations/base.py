@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lpflu_bench.activations.formula import require_floating
+from lpflu_bench.activations.fused import apply
 from lpflu_bench.activations.pointwise import Pointwise
-from lpflu_bench.activations.torch_private import fx_path, is_traced_by_fx, record_call
+from lpflu_bench.activations.torch_private import fx_path, is_exporting, is_traced_by_fx, record_call
 from lpflu_bench.text import nearest
 
 
@@ -131,13 +132,18 @@ class Activation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the function element by element."""
         function = self.function
-        if type(x) is not Tensor and is_traced_by_fx(x):  # torch.fx records this module as one call
-            path = fx_path(x, self)
-            return record_call(x, path) if path else function.run(x, self.arguments_for(x))
-        require_floating(function.name, x)
+        if type(x) is not Tensor or not x.is_floating_point():
+            if is_traced_by_fx(x):  # torch.fx records this module as one call
+                path = fx_path(x, self)
+                return record_call(x, path) if path else record_call(x, function, *self.arguments_for(x))
+            require_floating(function.name, x)
+        parameters = self.arguments_for(x)
         if self.inplace and function.inplace is not None:
-            return function.inplace(x, *self.arguments_for(x))
-        return function.run(x, self.arguments_for(x), inference=not self.training)
+            return function.inplace(x, *parameters)
+        native = function.native
+        if native is not None and (function.native_in_exports or self.training or not is_exporting()):
+            return native(x, *parameters)
+        return apply(function, x, *parameters, inference=not self.training)
 
     def extra_repr(self) -> str:
         """Show the settings: of what trains, the initial value."""

@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, get_num_threads, is_grad_enabled, strided
+from torch.compiler import is_compiling
 
 from lpflu_bench.activations.formula import Formula
 from lpflu_bench.activations.kernels import SMALL, Argument, Kernel, View, kernel
-from lpflu_bench.activations.torch_private import is_exporting, only_autograd_watches
+from lpflu_bench.activations.torch_private import is_exporting, only_autograd_watches, without_checks
 from lpflu_bench.activations.traced import traced
 
 MODES = ("fused", "eager", "compiled")
@@ -115,15 +116,23 @@ def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False
     Returns:
         The same shape, dtype and memory format as x.
     """
-    # These tests come first: torch.compile and torch.export decide them while tracing and see no more than the code chosen.
-    if is_exporting():
-        return formula.composed(x, *parameters, short=inference)
-    if _mode == "eager":
-        return formula.composed(x, *parameters)
-    if torch.compiler.is_compiling():
+    # This runs at every activation of a network, between convolutions that leave little of it in the processor's caches: each
+    # function called and each long path of names costs several times what it does in a loop.
+    if is_compiling():  # first: torch.compile and torch.export see no more than the code chosen
+        if _mode == "eager" or is_exporting():
+            return formula.composed(x, *parameters, short=inference and is_exporting())
         return traced(formula, x, *parameters)
-    if not _is_eager(x) or not _worth_a_kernel(x):
-        return formula.composed(x, *parameters)
+    numel = x.numel()
+    if (
+        _mode == "eager"
+        or type(x) not in _PLAIN_TYPES
+        or x.dtype not in _DTYPES
+        or not (x.is_cpu or (x.is_cuda and numel <= _LARGEST_INDEX))
+        or x.layout is not strided
+        or not only_autograd_watches(x)
+        or not (numel >= MINIMUM_ELEMENTS or (_small_kernels and numel) or _worth_a_kernel(numel))
+    ):
+        return formula.composed(x, *parameters, short=inference and is_exporting())
     if _mode == "compiled":
         result: Tensor = _compiled(formula)(x, *parameters)
         return result
@@ -131,27 +140,18 @@ def apply(formula: Formula, x: Tensor, *parameters: Any, inference: bool = False
     if call is None:
         return formula.composed(x, *parameters)
     kind, tensors = call
-    if torch.is_grad_enabled() and (x.requires_grad or any(tensor.requires_grad for tensor in tensors)):
-        return _Fused.apply(kind, x, *tensors)  # type: ignore[no-any-return]
-    return kind.forward(x, tensors)
+    if not (x.is_contiguous() or _dense(x)):
+        x = x.clone()  # which keeps the order of the dimensions
+    if is_grad_enabled() and (x.requires_grad or any(tensor.requires_grad for tensor in tensors)):
+        return _apply_fused(kind, x, *tensors)  # type: ignore[no-any-return]
+    return _Fused.forward(None, kind, x, *tensors)
 
 
-def _is_eager(x: Tensor) -> bool:
-    """Whether x is an ordinary tensor that nothing watches but autograd."""
-    return (
-        type(x) in _PLAIN_TYPES
-        and x.dtype in _DTYPES
-        and (x.is_cpu or (x.is_cuda and x.numel() <= _LARGEST_INDEX))
-        and x.layout is torch.strided
-        and only_autograd_watches(x)
-    )
-
-
-def _worth_a_kernel(x: Tensor) -> bool:
+def _worth_a_kernel(numel: int) -> bool:
+    """Whether a tensor of so many elements, fewer than ``MINIMUM_ELEMENTS``, goes through kernels."""
     global _small_calls
-    numel = x.numel()
-    if numel >= MINIMUM_ELEMENTS or not numel:
-        return numel > 0
+    if not numel:
+        return False
     if _small_kernels is not None:
         return _small_kernels
     if _small_calls >= SMALL_CALLS:
@@ -205,22 +205,14 @@ class _Call:
             inner = numel // (outer * channels) if numel else 1
             view = "channels" if x.is_contiguous() and inner != 1 else "rows"
             sizes = [outer, channels, inner] if view == "channels" else [outer * inner, channels]
-        small, threads = (numel <= SMALL, torch.get_num_threads()) if x.is_cpu else (False, 1)
-        key = (view, x.dtype, x.device, small, threads)
+        small, threads = (numel <= SMALL, get_num_threads()) if x.is_cpu else (False, 1)
+        key = (view, x.dtype, x.get_device(), small, threads)
         found = self._kernels.get(key)
         if found is None:
-            found = self._kernels[key] = kernel(self.formula, self.constants, self.arguments, *key)
+            found = self._kernels[key] = kernel(
+                self.formula, self.constants, self.arguments, view, x.dtype, x.device, small, threads
+            )
         return sizes, found
-
-    def forward(self, x: Tensor, tensors: tuple[Tensor, ...]) -> Tensor:
-        dense = x if _dense(x) else x.clone()  # which keeps the order of the dimensions
-        sizes, compiled = self.kernel(dense)
-        if compiled.forward is None:
-            with torch.no_grad():
-                return self.composed(x, tensors)
-        values = compiled.forward([*sizes, dense, *tensors])[0]
-        # In place: as a view the result could not be changed in place later.
-        return values if dense.dim() == 1 else values.as_strided_(dense.size(), dense.stride())
 
     def composed(self, x: Tensor, tensors: Any) -> Tensor:
         remaining = iter(tensors)
@@ -237,6 +229,22 @@ def _kind(formula: Formula, constants: tuple[Any, ...], arguments: tuple[Argumen
 def _call(formula: Formula, x: Tensor, parameters: tuple[Any, ...]) -> tuple[_Call, tuple[Tensor, ...]] | None:
     """What runs the formula on these parameters and the tensors among them, or None where no kernel can."""
     tensors: list[Tensor] = []
+    if not formula.coefficients:
+        device = x.get_device()
+        for parameter in parameters:
+            if type(parameter) is float:
+                parameter = _scalar(parameter, x.device)
+            elif (
+                type(parameter) not in _PLAIN_TYPES
+                or parameter.numel() != 1
+                or parameter.dtype is not torch.float32
+                or parameter.get_device() != device
+            ):
+                break
+            tensors.append(parameter)
+        else:  # the usual case
+            return _kind(formula, (), ("scalar",) * len(tensors)), tuple(tensors)
+        tensors = []
     constants: list[Any] = []
     arguments: list[Argument] = []
     for index, parameter in enumerate(parameters):
@@ -282,31 +290,38 @@ def _full(parameter: Tensor, x: Tensor) -> Argument | None:
 
 
 class _Fused(torch.autograd.Function):
-    """A formula by its kernels. Saves x and the parameters."""
+    """A formula by its kernels, of a dense x. Saves x and the parameters."""
 
     @staticmethod
     def forward(ctx: Any, kind: _Call, x: Tensor, *tensors: Tensor) -> Tensor:
-        ctx.kind = kind
-        ctx.save_for_backward(x, *tensors)
-        return kind.forward(x, tensors)
+        sizes, passes = kind.kernel(x)
+        strides = x.stride()
+        if ctx is not None:
+            ctx.call = kind, sizes, passes, strides
+            ctx.save_for_backward(x, *tensors)
+        if passes.forward is None:
+            with torch.no_grad():
+                return kind.composed(x, tensors)
+        values = passes.forward([*sizes, x, *tensors])[0]
+        # In place: as a view the result could not be changed in place later.
+        return values if len(strides) == 1 else values.as_strided_(x.shape, strides)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        kind: _Call = ctx.kind
+        kind, sizes, passes, strides = ctx.call
         x, *tensors = ctx.saved_tensors
         needed = ctx.needs_input_grad[2:]
-        if not torch.is_grad_enabled() and type(grad) is Tensor and only_autograd_watches(grad):
-            dense = x if _dense(x) else x.clone()
-            sizes, passes = kind.kernel(dense)
+        as_saved = x.stride() == strides  # unless a hook on saved tensors has brought it back otherwise
+        if as_saved and not is_grad_enabled() and type(grad) is Tensor and only_autograd_watches(grad):
             compiled = passes.backward(needed)
             if compiled is not None:
-                if grad.stride() != dense.stride() or grad.dtype is not x.dtype:
-                    grad = torch.empty_like(dense).copy_(grad)
-                grad_x, *sums = compiled([*sizes, grad, dense, *tensors])
-                if dense.dim() != 1:
-                    grad_x = grad_x.as_strided_(dense.size(), dense.stride())
+                if grad.stride() != strides or grad.dtype is not x.dtype:
+                    grad = torch.empty_like(x).copy_(grad)
+                grad_x, *sums = compiled([*sizes, grad, x, *tensors])
+                if len(strides) != 1:
+                    grad_x = grad_x.as_strided_(x.shape, strides)
                 if not sums:
-                    return None, grad_x, *(None for _ in tensors)
+                    return None, grad_x, *[None] * len(tensors)
                 total = iter(sums)
                 grads = [
                     next(total).view(tensor.shape) if need else None
@@ -316,11 +331,14 @@ class _Fused(torch.autograd.Function):
         return None, *_differentiate(kind, grad, x, tensors, ctx.needs_input_grad[1:])
 
 
+_apply_fused = without_checks(_Fused)
+
+
 def _differentiate(
     kind: _Call, grad: Tensor, x: Tensor, tensors: list[Tensor], needed: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
     """The gradients by autograd over the formula, differentiable again when grad mode is on."""
-    again = torch.is_grad_enabled()
+    again = is_grad_enabled()
     with torch.enable_grad():
         # Aliases, so that a parameter which itself depends on x is not counted twice.
         inputs = [tensor.view_as(tensor) if again else tensor.detach() for tensor in (x, *tensors)]

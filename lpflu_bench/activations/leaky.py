@@ -7,14 +7,14 @@ torch.compile, several processes and a resumed run all see the slope they should
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Literal, Unpack, cast
+from typing import Any, ClassVar, Literal, Unpack, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lpflu_bench.activations.base import Activation, Options
-from lpflu_bench.activations.formula import require_floating, widened
+from lpflu_bench.activations.formula import widened
 from lpflu_bench.activations.registry import create_activation
 from lpflu_bench.activations.torch_private import copy_each, lerp_each
 from lpflu_bench.devices import send
@@ -99,8 +99,9 @@ class Leaky(Activation):
             self.train_parameters(slope=value)
         else:
             self.slope = value
-        if isinstance(self.smooth, Activation):
-            self.function = self.smooth.function.leaky  # type: ignore[misc]  # only where S has kernels
+        module: Any = self.smooth
+        function: Any = module.function.leaky if isinstance(module, Activation) else _WithoutKernels(module)
+        self.function = function  # type: ignore[misc]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Leaky":
         super()._apply(fn, recurse)
@@ -109,25 +110,13 @@ class Leaky(Activation):
                 self._buffers[name] = getattr(self, name).float()
         return self
 
-    def current_slope(self) -> Tensor | float:
-        """Return the slope that a forward has now: with ema the drawn one in training, the average in evaluation."""
-        if self.slope_mode == "ema":  # from the dictionary: an attribute of a module takes five times as long
-            return cast(Tensor, self._buffers["slope" if self.training else "slope_average"])
-        return self.slope
-
     def arguments_for(self, x: Tensor) -> tuple[Any, ...]:
-        """The slope, and what S takes besides x."""
-        return self.current_slope(), *cast(Activation, self._modules["smooth"]).arguments_for(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the function element by element."""
-        if "function" in self.__dict__:
-            return super().forward(x)
-        require_floating(f"leaky {type(self.smooth).__name__.lower()}", x)
-        a = self.current_slope()
-        wide = widened(x)
-        y: Tensor = (1 - a) * self.smooth(wide) + a * wide
-        return y.to(x.dtype).view(x.shape)
+        """The slope, with ema the drawn one in training and the average in evaluation; and what S takes besides x."""
+        # From the dictionaries: an attribute of a module that is a buffer or a module takes five times as long.
+        slope = self._buffers["slope" if self.training else "slope_average"] if self.slope_mode == "ema" else self.slope
+        if len(self.function.defaults) == 1:
+            return (slope,)
+        return slope, *cast(Activation, self._modules["smooth"]).arguments_for(x)
 
     def extra_repr(self) -> str:
         """Show the slope's form, and in it what it uses."""
@@ -136,6 +125,23 @@ class Leaky(Activation):
             shown = f"slope='ema', lower={self.lower:g}, upper={self.upper:g}"
             shown += f", new_sample_weight={self.new_sample_weight:g}"
         return shown + (", inplace=True" if self.inplace else "")
+
+
+class _WithoutKernels:
+    """(1 - a) S(x) + a x for any module S, in the place of a function with kernels."""
+
+    defaults: ClassVar = {"a": 0.01}
+    inplace = None
+    native_in_exports = True
+
+    def __init__(self, smooth: nn.Module) -> None:
+        self.name = f"leaky {type(smooth).__name__.lower()}"
+        self._smooth = smooth
+
+    def native(self, x: Tensor, a: Tensor | float) -> Tensor:
+        wide = widened(x)
+        y: Tensor = (1 - a) * self._smooth(wide) + a * wide
+        return y.to(x.dtype).view(x.shape)
 
 
 class LPFLU(Leaky):
@@ -167,9 +173,9 @@ def ema_layers(network: nn.Module) -> list[Leaky]:
     """Return the layers with a random slope, each once, in the order of ``network.modules()``."""
     found: list[Leaky] = []
     seen: set[nn.Module] = set()
-    waiting = [
-        network
-    ]  # a stack of our own: this runs in every step, and ``network.modules()`` takes three times as long
+    # A stack of our own, and only modules that have others in them, as a Leaky has: this runs in every step, and
+    # ``network.modules()`` takes several times as long.
+    waiting = [network]
     while waiting:
         module = waiting.pop()
         if module in seen:
@@ -177,7 +183,7 @@ def ema_layers(network: nn.Module) -> list[Leaky]:
         seen.add(module)
         if isinstance(module, Leaky) and module.slope_mode == "ema":
             found.append(module)
-        waiting.extend(child for child in reversed(module._modules.values()) if child is not None)
+        waiting += [child for child in reversed(module._modules.values()) if child is not None and child._modules]
     return found
 
 
@@ -213,12 +219,10 @@ def _draw(layers: list[Leaky], seed: int, step: int) -> None:
     upper = np.array([layer.upper for layer in layers])
     drawn = torch.from_numpy((lower + (upper - lower) * uniform).astype(np.float32))
     slopes = _buffers(layers, "slope")
-    places: defaultdict[torch.device, list[int]] = defaultdict(list)
-    for index, slope in enumerate(slopes):
-        places[slope.device].append(index)
-    for device, indices in places.items():  # one, but for a network spread over several devices
-        values = send(drawn[indices], device)
-        copy_each([slopes[index] for index in indices], values.unbind())
+    for device in {slope.device for slope in slopes}:  # one, but for a network spread over several devices
+        values = send(drawn, device).unbind()
+        here = [index for index, slope in enumerate(slopes) if slope.device == device]
+        copy_each([slopes[index] for index in here], [values[index] for index in here])
 
 
 def _average(layers: list[Leaky]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lpflu_bench.activations.formula import Bounds, Derivatives, Formula, Parameter, Plain, require_floating
 from lpflu_bench.activations.fused import apply
-from lpflu_bench.activations.torch_private import is_exporting, is_traced_by_fx, record_call
+from lpflu_bench.activations.torch_private import is_traced_by_fx, record_call
 
 P = ParamSpec("P")
 
@@ -54,24 +54,11 @@ class Pointwise(Formula, Generic[P]):
         """
         complete = not kwargs and len(args) == len(self.defaults)
         parameters = args if complete else self.completed(args, kwargs)
-        if not is_traced_by_fx(x):
-            require_floating(self.name, x)
-            self.require_parameters(parameters)
-        return self.run(x, parameters)
-
-    def run(self, x: Tensor, parameters: tuple[Any, ...], *, inference: bool = False) -> Tensor:
-        """Compute the function of x and all its parameters.
-
-        Args:
-            x: The input.
-            parameters: In the order of the formula.
-            inference: Whether a graph that is exported may have the short form.
-        """
-        if type(x) is not Tensor and is_traced_by_fx(x):
+        if is_traced_by_fx(x):
             return record_call(x, self, *parameters)
-        if self.native is not None and (self.native_in_exports or not (inference and is_exporting())):
-            return self.native(x, *parameters)
-        return apply(self, x, *parameters, inference=inference)
+        require_floating(self.name, x)
+        self.require_parameters(parameters)
+        return apply(self, x, *parameters) if self.native is None else self.native(x, *parameters)
 
     @functools.cached_property
     def leaky(self) -> "Pointwise[...]":

@@ -163,8 +163,14 @@ def _commands() -> str:
 
 def _results() -> str:
     lines = ["# Results", "", "Made from the files under `results/` when this site is built.", ""]
-    lines += [*_without_title((ROOT / "results" / "README.md").read_text("utf-8")), ""]
-    for table in sorted((ROOT / "results").glob("*/table.md"), reverse=True):  # quick-cifar100 is no claim: last
+    answers = (ROOT / "results" / "README.md").read_text("utf-8")
+    lines += [*_without_title(answers), ""]
+    declared = re.findall(
+        r"\]\(([^/)]+)/table\.md\)", answers
+    )  # in this order; what was not declared is no claim: last
+    others = {table.parent.name for table in (ROOT / "results").glob("*/table.md")} - {*declared}
+    for study in [*declared, *sorted(others)]:
+        table = ROOT / "results" / study / "table.md"
         markdown = table.read_text("utf-8")
         lines += [f"## {markdown.splitlines()[0].removeprefix('# ')}", ""]
         lines += [

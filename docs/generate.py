@@ -165,9 +165,8 @@ def _results() -> str:
     lines = ["# Results", "", "Made from the files under `results/` when this site is built.", ""]
     answers = (ROOT / "results" / "README.md").read_text("utf-8")
     lines += [*_without_title(answers), ""]
-    declared = re.findall(
-        r"\]\(([^/)]+)/table\.md\)", answers
-    )  # in this order; what was not declared is no claim: last
+    declared = re.findall(r"\]\(([^/)]+)/table\.md\)", answers)
+    # what was not declared is no claim: last
     others = {table.parent.name for table in (ROOT / "results").glob("*/table.md")} - {*declared}
     for study in [*declared, *sorted(others)]:
         table = ROOT / "results" / study / "table.md"
@@ -176,7 +175,8 @@ def _results() -> str:
         lines += [
             f"![Intervals](pictures/{_picture_name(path)})" for path in _intervals() if table.parent in path.parents
         ]
-        lines += ["", *_without_title(markdown), ""]
+        decided = markdown.partition("\n## What is decided\n")[2].partition("\n## ")[0]
+        lines += ["", decided.strip(), "", f"[The report](gallery/{study}.html)", ""]
     swap = (ROOT / "results" / "swap" / "README.md").read_text("utf-8")
     return "\n".join([*lines, "## The swap in other networks", "", *_without_title(swap), ""])
 

@@ -4,6 +4,7 @@ A test holds both to what this writes from the files under results/, so no numbe
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -49,8 +50,8 @@ def answers() -> str:
         rows = [row for row in _main_rows(study) if row["verdict"] != "reference"]
         score, reference = SCORES[rows[0]["metric"]], rows[0]["reference"]
         lines = [f"**{_title(study)}**: {score} against {reference} ([report]({study}/table.md))", ""]
-        if _tested(rows):
-            lines += _by_test(rows)
+        if "images" in rows[0]:
+            lines += _by_test(study)
         else:
             lines += _table(
                 header, ([r["activation"], r["verdict"], _interval(r), r["n_paired"], r["reason"]] for r in rows)
@@ -64,7 +65,7 @@ def verdicts() -> str:
     parts = []
     for study in _reported():
         first = _main_rows(study)
-        if _tested(first):
+        if "images" in first[0]:
             continue  # tests of another study's networks
         score, reference = SCORES[first[0]["metric"]], first[0]["reference"]
         lines = [f"**{_title(study)}** ([report](results/{study}/table.md)). {_decided(study)}", ""]
@@ -158,21 +159,11 @@ def _main_rows(study: str) -> list[dict[str, str]]:
     return [row for row in rows if (row["task"], row["metric"]) == (rows[0]["task"], rows[0]["metric"])]
 
 
-def _tested(rows: list[dict[str, str]]) -> list[str]:
-    """Return the conditions under which the same networks were tested, none where there was one test alone."""
-    return list(dict.fromkeys(row["images"] for row in rows if "images" in row))
-
-
-def _by_test(rows: list[dict[str, str]]) -> list[str]:
-    tests, cells = _tested(rows), {(row["activation"], row["images"]): row for row in rows}
-    lines = []
-    for function in dict.fromkeys(row["activation"] for row in rows):
-        found = [cells[function, test] for test in tests]
-        decided = [row["verdict"] if row["verdict"] != "undecided" else "" for row in found]
-        lines.append(
-            [function, *(f"{_interval(row)} {word}".strip() for row, word in zip(found, decided, strict=True))]
-        )
-    return _table(["difference, 95 % interval", *tests], lines)
+def _by_test(study: str) -> list[str]:
+    """Return what was decided under each condition, in the report's words."""
+    text = (RESULTS / study / "table.md").read_text(encoding="utf-8")
+    sentences = text.partition("## What is decided\n\n")[2].partition("\n## ")[0].strip().split("\n\n")
+    return [re.sub(r"^[*][*].*? images (.*?), .*?[*][*]", r"- **\1**:", each) for each in sentences]
 
 
 def _title(study: str) -> str:

@@ -12,10 +12,13 @@ def critical_differences(ranks: Ranks) -> Drawing:
     count = len(names)
     half = (count + 1) // 2
     floor = -0.55 - 0.24 * len(ranks.groups)
-    figure = Figure(figsize=(6.4, 1.0 + 0.28 * half + 0.2 * len(ranks.groups)))
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    bottom, top = floor - 0.34 * (half - 1) - 0.25, 1.5
+    margin = 1.0 + 0.08 * max(map(len, names))  # inches, for a name and its rank
+    figure = Figure(figsize=(3.4 + 2 * margin, 0.72 * (top - bottom)))
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set_xlim(1 - 0.4 * (count - 1), count + 0.4 * (count - 1))
+    axes.set_xlim(1 - margin * (count - 1) / 3.4, count + margin * (count - 1) / 3.4)
+    axes.set_ylim(bottom, top)
     axes.plot([1, count], [0, 0], color=INK, linewidth=1)
     for tick in range(1, count + 1):
         axes.plot([tick, tick], [0, 0.12], color=INK, linewidth=1)

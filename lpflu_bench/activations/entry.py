@@ -15,8 +15,8 @@ class Entry:
         formula: In plain text; s is the logistic sigmoid, Phi the standard normal distribution function.
         parameters: Names and default values.
         trained: Which parameters train and their shape; empty if none does.
-        source: Paper or documentation.
         train_eval: What differs between training and evaluation; empty if nothing does.
+        source: Paper or documentation.
         group: "paper" if the LPFLU paper names it, "recent" if not.
         smooth_relu: Differentiable, 0 towards minus infinity and linear towards plus infinity: an S for Leaky(S).
     """
@@ -24,12 +24,12 @@ class Entry:
     name: str
     target: str
     formula: str
+    parameters: str
+    trained: str
+    train_eval: str
     source: str
-    parameters: str = ""
-    trained: str = ""
-    train_eval: str = ""
-    group: Literal["paper", "recent"] = "paper"
-    smooth_relu: bool = False
+    group: Literal["paper", "recent"]
+    smooth_relu: bool
 
     def load(self) -> type[Any]:
         """Import and return the module class."""

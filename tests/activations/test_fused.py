@@ -1,5 +1,9 @@
 """The fast path gives what the formulas give, keeps the input alone, and steps aside where it must."""
 
+import os
+import re
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -227,6 +231,38 @@ def test_the_decision_about_small_tensors_holds_whatever_the_count(monkeypatch):
     assert [used(functional.pflu) for _ in range(4)] == [False] * 4
     fused.set_small_kernels(None)
     assert [used(functional.pflu) for _ in range(4)] == [False, False, True, True]
+
+
+USE_LPFLU = """
+import torch
+from lpflu_bench import functional
+
+functional.lpflu(torch.randn(1 << 16, requires_grad=True), 0.1).sum().backward()
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_compile_each_kernel_once(tmp_path):
+    compiler = tmp_path / "c++"
+    compiler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec {os.environ.get("CXX", "g++")} "$@"\n')
+    compiler.chmod(0o755)
+    environment = {**os.environ, "CXX": str(compiler), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    processes = [subprocess.Popen([sys.executable, "-c", USE_LPFLU], env=environment) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    compiled = re.findall(r"-o (\S+\.main\.so)", (tmp_path / "calls").read_text())
+    assert len(compiled) == len(set(compiled)) == 2  # forward and backward
+
+
+def test_a_hook_may_bring_the_input_back_in_another_memory_format():
+    x = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
+    a = torch.rand(3, requires_grad=True)
+    expected = torch.autograd.grad(functional.lpflu.composed(x, a).sum(), [x, a])
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t.contiguous()):
+        y = apply(functional.lpflu, x, a)
+        assert type(y.grad_fn).__name__ == "_FusedBackward"
+        found = torch.autograd.grad(y.sum(), [x, a])
+    for each, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(each, wanted)
 
 
 def uncompiled(monkeypatch, compile_directly):

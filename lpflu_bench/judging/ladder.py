@@ -91,14 +91,26 @@ class Ladder:
             return None
         return 0.0 if rung is None or rung.look > 1 else each * math.ceil(len(rung.cells) / self._runs.workers)
 
-    def pilot(self, task: str) -> None:
-        """Train one run of a task, of a function that is compared with, to know how long it takes."""
-        if self._runs.seconds_of(task) is None:
-            executor = self._runs.executor()  # as many threads for it as for all that follow
-            try:
-                self._runs.run(executor, task, [self._runs.cells(task, self._runs.against[0])[0]], ())
-            finally:
-                executor.close()
+    def pilot(self, task: str, *, again: bool = False) -> bool:
+        """Train one run of a task, of a function that is compared with, to know how long it takes.
+
+        Args:
+            task: whose.
+            again: also where a run is known already: the machine may have been busy then.
+
+        Returns:
+            Whether one was trained.
+        """
+        rung = self._next(task)
+        if rung is None or not (again or self._runs.seconds_of(task) is None):
+            return False
+        others = [cell for cell in rung.cells if cell.labels["activation"] != self._runs.name]
+        executor = self._runs.executor()  # as many threads for it as for all that follow
+        try:
+            self._runs.run(executor, task, (others or list(rung.cells))[:1], ())
+        finally:
+            executor.close()
+        return True
 
     def _train(self, executor: ProcessExecutor, rung: Rung) -> None:
         cells = rung.cells
@@ -121,8 +133,10 @@ def require_room(ladder: Ladder, task: str, left: Callable[[], float], budget: f
     Raises:
         UserError: says how much would do.
     """
-    ladder.pilot(task)
+    trained = ladder.pilot(task)
     seconds, needed = left(), ladder.first_look_seconds(task)
+    if needed is not None and needed > seconds and not trained and ladder.pilot(task, again=True):
+        seconds, needed = left(), ladder.first_look_seconds(task)
     if needed is not None and needed > seconds:
         raise UserError(
             f"--budget {duration(budget)} does not hold one step: the first look at {task} takes about {duration(needed)} "

@@ -1,6 +1,7 @@
 """The runs of a try: a function and others on the same seeds, what they scored, and what follows."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from lpflu_bench.studies.tuning import validation_scores
 from lpflu_bench.text import duration
 
 _START_SECONDS = 4.0  # of a run, beside its training
+_LATEST = 5  # runs that say how long one takes
 
 Scores = dict[str, dict[int, float]]
 """Function -> seed -> score."""
@@ -110,13 +112,14 @@ class PairedRuns:
         return found, ended
 
     def seconds_of(self, task: str) -> float | None:
-        """Return how long a run of a task takes here, the median of those that are there; None if there is none."""
+        """Return how long a run of a task takes here, by the latest runs (the machine may be busy at times)."""
         times = []
         for cell in self.plans[task].cells:
             record = self.record(cell)
             if record is not None and record["status"] in ("fitted", "finished"):
-                times.append(record["trained"]["seconds"] + _START_SECONDS)
-        return sorted(times)[len(times) // 2] if times else None
+                trained = record["trained"]
+                times.append((trained["finished_at"], trained["seconds"] + _START_SECONDS))
+        return statistics.median_low(seconds for _, seconds in sorted(times)[-_LATEST:]) if times else None
 
     def validation(self, task: str) -> Callable[[Record], float | None]:
         """Return what gives a record's main score on the validation split, None where it has none."""

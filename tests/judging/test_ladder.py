@@ -11,6 +11,7 @@ from lpflu_bench.judging.ladder import Ladder, require_room
 from lpflu_bench.judging.paired_runs import PairedRuns
 from lpflu_bench.judging.rungs import TaskResult, Versus, overall, task_result_from_dict
 from lpflu_bench.judging.sealed_test import score_tests
+from lpflu_bench.record_files import read_record, write_record
 from lpflu_bench.studies.executors.local import LocalExecutor
 from lpflu_bench.studies.store import Store
 
@@ -90,6 +91,19 @@ def test_cheap_rungs_come_first_and_a_rung_that_does_not_fit_is_left_out(tmp_pat
     tight = Ladder(make(tmp_path / "other", qualities))
     with pytest.raises(UserError, match=r"--budget 5 s does not hold one step: the first look at classification takes"):
         require_room(tight, "classification", lambda: 5.0, 5.0)
+
+
+def test_a_run_of_a_busy_machine_does_not_refuse_the_budget_for_ever(tmp_path):
+    runs = make(tmp_path, {"bent": 10.0, "relu": 20.0})
+    assert Ladder(runs).pilot("classification")
+    (path,) = (tmp_path / "results").glob("*/records/*.json")
+    record = read_record(path)
+    record["trained"]["seconds"] = 1e6
+    write_record(record, path)
+    again = make(tmp_path, {"bent": 10.0, "relu": 20.0})
+    assert again.seconds_of("classification") > 1e6
+    require_room(Ladder(again), "classification", lambda: 1000.0, 1000.0)
+    assert again.seconds_of("classification") < 10
 
 
 def test_the_level_is_shared_by_all_looks_so_a_look_is_wider_than_a_fixed_design(tmp_path):

@@ -1,5 +1,6 @@
 """Work that is done in a second process while this one does something else."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -19,11 +20,18 @@ def _answer(work: Callable[[], object], answers: Connection) -> None:
 def beside(work: Callable[[], object]) -> Iterator[None]:
     """Do ``work`` in a fork of this process, which copies no data, while the body runs; the block ends when both have.
 
-    ``work`` must need no other thread and no GPU, for a fork has neither.
+    ``work`` must need no other thread and no GPU, for a fork has neither. Where a fork is not to be had, or not safe beside
+    the threads of libraries, it is done after the body.
 
     Raises:
         Exception: what ``work`` raised, if the body raised nothing.
     """
+    if sys.platform != "linux":
+        try:
+            yield
+        finally:
+            work()
+        return
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(work, sender))

@@ -13,6 +13,14 @@ def test_work_is_done_in_another_process_by_the_end_of_the_block(tmp_path):
     assert int(file.read_text()) != os.getpid()
 
 
+def test_without_a_fork_it_is_done_in_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    file = tmp_path / "pid"
+    with beside(lambda: file.write_text(str(os.getpid()))):
+        assert not file.exists()
+    assert int(file.read_text()) == os.getpid()
+
+
 def test_what_the_work_refuses_is_raised_here(tmp_path):
     def full():
         raise UserError("no room")

@@ -1,14 +1,16 @@
 """What the fast path is held to, as ratios measured in one run on this machine.
 
-    uv run python benchmarks/activations.py [--rounds 15] [--threads 2] [--parts large sizes] [--functions lpflu mish]
+    uv run python benchmarks/activations.py [--rounds 15] [--threads 2] [--parts large sizes cold] [--functions lpflu mish]
     uv run python benchmarks/activations.py --threads 1 --processor-time   # on a machine that others use
     uv run python benchmarks/activations.py --device cuda [--dtype bfloat16]
 
 large: LPFLU's forward over ReLU's on 32 x 1024 x 56 x 56 (at most 1.05), and forward + backward of every smooth function
 over PyTorch's SiLU on 16 x 256 x 56 x 56 (LPFLU at most 1.05, the others 1.25). sizes: forward + backward over SiLU's from 64
 to 1M elements in one dimension (LPFLU at most 1.7 at 64 and 1k, 1.3 from 16k, 1.0 from 64k; every other smooth function at
-most 2.5 below 64k). Calls take turns; a ratio is the median of the rounds' ratios. On a GPU a time of the first part is
-the GPU's, one of the second that of ten calls with their launches. Kernels are compiled before anything is timed.
+most 2.5 below 64k). cold: forward + backward on 16 x 16 x 8 x 8 right after a convolution's step, as in a network, where the
+processor's caches hold little of the function; with SiLU's own kernels called by a torch.autograd.Function, below which no
+function that is written in Python can come. Calls take turns; a ratio is the median of the rounds' ratios. On a GPU a time
+of `large` is the GPU's, one of `sizes` that of ten calls with their launches. Kernels are compiled before anything is timed.
 """
 
 import argparse
@@ -96,12 +98,50 @@ def sizes(names, options, where):
         print(f"  {name:12}" + "".join(f"{ratio:8.2f}" for ratio in by_size.values()) + verdict)
 
 
+class SiLUInPython(torch.autograd.Function):
+    """PyTorch's kernels, by way of Python."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.ops.aten.silu.default(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.ops.aten.silu_backward.default(grad, *ctx.saved_tensors)
+
+
+def cold(names, options, where):
+    fused.set_small_kernels(True)
+    device = torch.device(options.device)
+    clock = by_processor_time if options.processor_time else by_wall_clock
+    layers = [torch.nn.Conv2d(16, 24, 1), torch.nn.BatchNorm2d(24), torch.nn.Conv2d(24, 16, 3, padding=1)]
+    others = torch.nn.Sequential(*layers).to(**where)
+    x, grad = torch.randn(2, 16, 16, 8, 8, **where)
+    x.requires_grad_()
+    calls = {name: forward_backward(name, x, grad) for name in names}
+    calls["silu, Python"] = lambda: torch.autograd.grad(SiLUInPython.apply(x), [x], grad)
+    seconds = {name: [] for name in calls}
+    order = list(calls)
+    for number in range(40 * options.rounds):
+        order.append(order.pop(0))
+        for name in order:
+            others(x).mean().backward()
+            spent = clock(calls[name], device)
+            if number >= 3:
+                seconds[name].append(spent)
+    print("\nforward + backward after a convolution, 16 x 16 x 8 x 8")
+    for name, spent in seconds.items():
+        ratio = statistics.median(a / b for a, b in zip(spent, seconds["silu"], strict=True))
+        print(f"  {name:12} {1e6 * statistics.median(spent):9.0f} us   x silu {ratio:5.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--functions", nargs="+", default=["lpflu", *(name for name in SMOOTH if name != "lpflu")])
-    parser.add_argument("--parts", nargs="+", choices=("large", "sizes"), default=["large", "sizes"])
+    parser.add_argument("--parts", nargs="+", choices=("large", "sizes", "cold"), default=["large", "sizes"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--processor-time", action="store_true", help="this thread's, with --threads 1 on a CPU")
@@ -121,6 +161,8 @@ def main():
         report("forward + backward, 16 x 256 x 56 x 56", calls, "silu", 1.25, options)
     if "sizes" in options.parts:
         sizes(names, options, where)
+    if "cold" in options.parts:
+        cold(names, options, where)
 
 
 if __name__ == "__main__":

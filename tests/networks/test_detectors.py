@@ -94,13 +94,15 @@ def test_what_cannot_be_built_is_one_line(name, reduced_tail, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ssd300_vgg16", "retinanet_resnet50_fpn", "fcos_resnet50_fpn"])
-def test_other_detectors_train_as_ssdlite_does(name):
+@pytest.mark.parametrize(
+    ("name", "size"), [("ssd300_vgg16", 300), ("retinanet_resnet50_fpn", 96), ("fcos_resnet50_fpn", 96)]
+)
+def test_other_detectors_train_as_ssdlite_does(name, size):
     module = DetectionModule(num_classes=2, network=name, activation="lpflu")
     assert module.network_name == name
     target = {"boxes": torch.tensor([[10.0, 10.0, 60.0, 70.0]]), "labels": torch.tensor([2])}
-    losses = module(torch.rand(2, 3, 96, 96), [target, target])
+    losses = module(torch.rand(2, 3, size, size), [target, target])
     sum(losses.values()).backward()
-    predictions = module.eval()(torch.rand(1, 3, 96, 96))
+    predictions = module.eval()(torch.rand(1, 3, size, size))
     assert set(predictions[0]) >= {"boxes", "scores", "labels"}
     assert module.placement.coverage == 1

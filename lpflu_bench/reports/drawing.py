@@ -3,7 +3,7 @@
 import colorsys
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,19 +75,24 @@ def svg_of(drawing: Drawing) -> str:
     return buffer.getvalue()
 
 
-def save(drawing: Drawing, folder: Path) -> str:
-    """Write the figure as PNG and SVG, the same bytes for the same figure, and return the SVG."""
+def save_svg(drawing: Drawing, folder: Path) -> str:
+    """Write the figure as SVG, and return that."""
     svg = svg_of(drawing)
-    with mpl.rc_context(STYLE):
-        drawing.figure.savefig(
-            folder / f"{drawing.name}.png",
-            dpi=160,
-            facecolor="white",
-            metadata={"Software": None},
-            pil_kwargs={"compress_level": 3},
-        )
     (folder / f"{drawing.name}.svg").write_text(svg, encoding="utf-8")
     return svg
+
+
+def save_pngs(drawings: Iterable[Drawing], folder: Path) -> None:
+    """Write figures that were laid out for their SVG as PNG, the same bytes for the same figure."""
+    with mpl.rc_context(STYLE):
+        for drawing in drawings:
+            drawing.figure.savefig(
+                folder / f"{drawing.name}.png",
+                dpi=160,
+                facecolor="white",
+                metadata={"Software": None},
+                pil_kwargs={"compress_level": 3},
+            )
 
 
 def slug(*parts: str) -> str:

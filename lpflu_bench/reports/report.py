@@ -63,14 +63,15 @@ def _write_comparison(analysis: Analysis, records: Sequence[Record], out: Path, 
         (out / f"{name}.csv").unlink(missing_ok=True)
     for section in sections:
         write_rows(out / f"{section.name}.csv", section.rows)
-    write_text_atomically(out / "table.md", markdown.markdown(analysis, sections))
-    write_text_atomically(out / "table.tex", latex.latex(analysis))
-    pictures = [page.Picture(drawn, drawing.save(drawn, folder)) for drawn in figures.draw_all(analysis, curve)]
+    pictures = [page.Picture(drawn, drawing.save_svg(drawn, folder)) for drawn in figures.draw_all(analysis, curve)]
     names = {picture.drawing.name for picture in pictures}
     for file in (file for pattern in ("*.png", "*.svg") for file in folder.glob(pattern)):
         if file.stem not in names:
             file.unlink()
-    write_text_atomically(out / "index.html", page.page(analysis, pictures, sections))
+    with beside(lambda: drawing.save_pngs((picture.drawing for picture in pictures), folder)):
+        write_text_atomically(out / "table.md", markdown.markdown(analysis, sections))
+        write_text_atomically(out / "table.tex", latex.latex(analysis))
+        write_text_atomically(out / "index.html", page.page(analysis, pictures, sections))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

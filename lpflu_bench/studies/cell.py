@@ -1,5 +1,6 @@
 """One cell: train and test a resolved configuration, going on from its checkpoint if there is one."""
 
+import atexit
 import base64
 import gc
 import importlib
@@ -232,6 +233,11 @@ def _limited(seconds: float | None) -> Iterator[None]:
 
 def _clean_up() -> None:
     gc.collect()
+    if (
+        not gc.get_freeze_count()
+    ):  # the modules that are loaded by now: a third of a second in each of a cell's collections
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # libraries look for leaks at the end
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -161,9 +161,7 @@ def _main_rows(study: str) -> list[dict[str, str]]:
 
 def _by_test(study: str) -> list[str]:
     """Return what was decided under each condition, in the report's words."""
-    text = (RESULTS / study / "table.md").read_text(encoding="utf-8")
-    sentences = text.partition("## What is decided\n\n")[2].partition("\n## ")[0].strip().split("\n\n")
-    return [re.sub(r"^[*][*].*? images (.*?), .*?[*][*]", r"- **\1**:", each) for each in sentences]
+    return [re.sub(r"^[*][*].*? images (.*?), .*?[*][*]", r"- **\1**:", each) for each in _sentences(study)]
 
 
 def _title(study: str) -> str:
@@ -171,9 +169,13 @@ def _title(study: str) -> str:
 
 
 def _decided(study: str) -> str:
+    return _sentences(study)[0].rpartition("** ")[2]  # without the place's name
+
+
+def _sentences(study: str) -> list[str]:
+    """Return the paragraphs in which a report says what is decided, one for each place."""
     text = (RESULTS / study / "table.md").read_text(encoding="utf-8")
-    paragraph = text.partition("## What is decided\n\n")[2].partition("\n\n")[0]
-    return paragraph.rpartition("** ")[2]  # without the place's name
+    return text.partition("## What is decided\n\n")[2].partition("\n## ")[0].strip().split("\n\n")
 
 
 def _interval(row: dict[str, str]) -> str:

@@ -112,7 +112,7 @@ def job_from_dict(fields: Mapping[str, Any]) -> Job:
     return Job(**{**fields, "tests": tuple(PlannedTest(**test) for test in fields["tests"])})
 
 
-def is_whole(record: Path, test: Tested) -> bool:
+def _is_whole(record: Path, test: Tested) -> bool:
     """Return whether a test was of all images, and its outcomes by image are where it wrote them."""
     return test["incomplete"] is None and (test["outcomes"] is None or has_outcomes(record, test))
 
@@ -151,7 +151,7 @@ def train_and_test(job: Job) -> Record:
         lightning_cli.run(["fit", "--config", str(config), "--run_dir", str(folder), *resuming])
         record = read_record(path)
     for test in job.tests:
-        if not any(is_whole(path, tested) for tested in test.of(record)):
+        if not any(_is_whole(path, tested) for tested in test.of(record)):
             options = [f"--{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in test.settings.items()]
             where = ["--config", str(config), "--run_dir", str(folder), "--ckpt_path", "last"]
             lightning_cli.run(["test", *where, *options])

@@ -15,16 +15,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lpflu_bench.activations import node
 from lpflu_bench.activations.formula import Formula
+from lpflu_bench.activations.node import SMALL
 from lpflu_bench.activations.torch_private import Compiled, compile_directly
 
 View = Literal["line", "channels", "rows"]  # [numel], [outer, channels, inner], [rows, channels]
 # What a tensor parameter is to its formula: one number, one for each channel, one for each element, or a vector of
 # coefficients.
 Argument = Literal["scalar", "channels", "full", "coefficients"]
-
-SMALL = 1 << 15
-"""Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
 
 _EXAMPLE_SHAPES: dict[tuple[View, bool], tuple[int, ...]] = {
     ("line", False): (1 << 20,),
@@ -84,6 +83,7 @@ class Kernel:
         self._backwards: dict[tuple[bool, ...], Pass | None] = {}
         self.forward: Pass | None = self._compile(self._forward_function(), 1, "forward")
         """The function's values; None where it did not compile."""
+        self._offer(self.forward, 1)
 
     def backward(self, needed: tuple[bool, ...]) -> Pass | None:
         """The compiled backward pass ``[*sizes, grad, x, *tensors] -> (grad of x, grads of the needed parameters)``.
@@ -96,7 +96,17 @@ class Kernel:
         """
         if needed not in self._backwards:
             self._backwards[needed] = self._compile(self._backward_function(needed), 2, "backward")
+            if not any(needed):
+                self._offer(self._backwards[needed], 2)
         return self._backwards[needed]
+
+    def _offer(self, compiled: Pass | None, inputs: int) -> None:
+        """Give a pass to the C++ node if it is of the usual kind."""
+        usual = self._view == "line" and not self._constants and set(self._arguments) <= {"scalar"}
+        if compiled is not None and usual and self._device.type == "cpu":
+            key = node.Key(self._formula, len(self._arguments), self._dtype, self._small, self._threads)
+            shape = _CHECK_SHAPES["line"]
+            node.add(key, compiled, [*shape, *self._examples(shape, inputs)], backward=inputs == 2)
 
     def _bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A form of the formula as a function of x and the tensor parameters, the constants filled in."""

@@ -1,6 +1,9 @@
 """The names of PyTorch used here that are not public, in one place; a test names each one that disappears."""
 
+import ctypes
 from collections.abc import Callable, Sequence
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from typing import Any
 
 import torch
@@ -24,6 +27,7 @@ PRIVATE_NAMES = (
     "torch._foreach_lerp_",
     "torch._guards.TracingContext",
     "torch._guards.tracing",
+    "torch._inductor.codecache.CppCodeCache.load",
     "torch._inductor.compile_fx.compile_fx_inner",
     "torch._inductor.config.cpp.threads",
     "torch._inductor.config.fx_graph_cache",
@@ -147,3 +151,47 @@ def compile_directly(function: Callable[..., tuple[Tensor, ...]], examples: Sequ
     with tracing(TracingContext(fake_mode)), V.set_fake_mode(fake_mode), config.patch(settings):
         compiled = compile_fx_inner(graph, [*sizes.values(), *inputs], is_inference=True)
     return getattr(compiled, "current_callable", None) or compiled
+
+
+def c_function(compiled: Compiled, example: list[Any]) -> tuple[int, list[int]]:
+    """Return the C function which is all that a callable of :func:`compile_directly` runs on a CPU.
+
+    Args:
+        compiled: The callable, with one result.
+        example: A list to call it with, without equal sizes.
+
+    Returns:
+        The function's address, and what each of its arguments is: an index into [*tensors, result, *sizes].
+
+    Raises:
+        AttributeError, TypeError, ValueError: It is made otherwise: of several functions, or not of C++.
+    """
+    names = getattr(compiled, "__func__", compiled).__globals__
+    [name] = [name for name in names if name.startswith("cpp_fused")]
+    function, called = names[name], []
+
+    def record(*arguments: Any) -> Any:
+        called.append(arguments)
+        return function(*arguments)
+
+    names[name] = record
+    try:
+        [result] = compiled(list(example))
+    finally:
+        names[name] = function
+    tensors = [given for given in (*example, result) if isinstance(given, Tensor)]
+    sizes = [given for given in example if not isinstance(given, Tensor)]
+    known = [*(tensor.data_ptr() for tensor in tensors), *sizes]
+    [arguments] = called
+    order = [known.index(given.data_ptr() if isinstance(given, Tensor) else given) for given in arguments]
+    return ctypes.cast(ctypes.CDLL(function.__self__.__file__).kernel, ctypes.c_void_p).value or 0, order
+
+
+def load_extension(name: str, source: str) -> Any:
+    """Compile C++ that includes PyTorch's headers, once on a machine, and import it as the Python module ``name``."""
+    from torch._inductor.codecache import CppCodeCache
+
+    loader = ExtensionFileLoader(name, CppCodeCache.load(source, "cpu")._name)
+    module = module_from_spec(spec_from_loader(name, loader))  # type: ignore[arg-type]
+    loader.exec_module(module)
+    return module

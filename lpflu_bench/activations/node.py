@@ -1,0 +1,97 @@
+"""The usual call of a CPU's kernels, in C++ (``node.cpp``): between convolutions Python costs more than the kernel itself.
+
+It gives the digits of the Python code in :mod:`~lpflu_bench.activations.kernel_call`, which runs until the node is built, for
+all that is unusual, and where it cannot be built. Building takes some twenty seconds, once on a machine, in the background of
+the first process that has kernels.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lpflu_bench.activations.formula import Formula
+from lpflu_bench.activations.torch_private import Compiled, c_function, load_extension
+
+apply: Callable[[Formula, Any, tuple[Any, ...]], Tensor | None] | None = None
+"""The values of a formula, or None where the Python code has to give them; itself None until the node is built."""
+
+differentiate: Callable[[Formula, Tensor, list[Tensor]], Tensor | None] | None = None
+"""The gradient of x by the formula of [x, *parameters]; given by the module that has it."""
+
+
+SMALL = 1 << 15
+"""Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
+
+
+class Key(NamedTuple):
+    """What one kernel is for; all parameters are single numbers that do not train."""
+
+    formula: Formula
+    parameters: int
+    dtype: torch.dtype
+    small: bool
+    threads: int
+
+
+_lock = threading.Lock()
+_module: Any = None
+_waiting: list[tuple[Any, ...]] = []
+_smallest = 0
+
+
+def add(key: Key, compiled: Compiled, example: list[Any], *, backward: bool) -> None:
+    """Let the node run a compiled pass, where that is one C function.
+
+    Args:
+        key: What it is for.
+        compiled: The pass.
+        example: A list to call it with: the number of elements, for backward the gradient, x, the parameters.
+        backward: Whether it is the backward pass.
+    """
+    try:
+        address, order = c_function(compiled, example)
+    except (AttributeError, OSError, TypeError, ValueError):
+        return
+    start()
+    with _lock:
+        added = (*key, (address, order), backward)
+        if _module is None:
+            _waiting.append(added)
+        else:
+            _module.add(*added)
+
+
+def set_smallest(elements: int) -> None:
+    """Leave tensors of fewer elements to the Python code."""
+    global _smallest
+    with _lock:
+        _smallest = elements
+        if _module is not None:
+            _module.set_smallest(elements)
+
+
+@functools.cache
+def start() -> threading.Thread:
+    """Begin to build and load the node, once a process; ``start().join()`` waits for it."""
+    thread = threading.Thread(target=_load, name="lpflu_bench node", daemon=True)
+    thread.start()
+    return thread
+
+
+def _load() -> None:
+    global _module, apply
+    try:
+        module = load_extension("lpflu_bench_node", Path(__file__).with_suffix(".cpp").read_text())
+    except Exception:  # whatever stands in the compiler's way: the Python code is slower, not wrong
+        return
+    with _lock:
+        module.set_up(differentiate, SMALL)
+        module.set_smallest(_smallest)
+        for added in _waiting:
+            module.add(*added)
+        _module, apply = module, module.apply

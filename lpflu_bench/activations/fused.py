@@ -172,5 +172,3 @@ node.set_smallest(_smallest())
 @functools.cache
 def _compiled(formula: Formula) -> Callable[..., Any]:
     return torch.compile(formula.composed, dynamic=True)
-
-

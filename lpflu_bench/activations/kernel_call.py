@@ -12,7 +12,8 @@ from torch import Tensor, get_num_threads, is_grad_enabled
 
 from lpflu_bench.activations import node
 from lpflu_bench.activations.formula import Formula
-from lpflu_bench.activations.kernels import SMALL, Argument, Kernel, View, kernel
+from lpflu_bench.activations.kernels import Argument, Kernel, View, kernel
+from lpflu_bench.activations.node import SMALL
 from lpflu_bench.activations.torch_private import only_autograd_watches, without_checks
 
 PLAIN_TYPES = frozenset({Tensor, torch.nn.Parameter})

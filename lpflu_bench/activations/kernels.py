@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lpflu_bench.activations import node
 from lpflu_bench.activations.formula import Formula
-from lpflu_bench.activations.node import SMALL
 from lpflu_bench.activations.torch_private import Compiled, compile_directly
 
 View = Literal["line", "channels", "rows"]  # [numel], [outer, channels, inner], [rows, channels]

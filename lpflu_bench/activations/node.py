@@ -83,6 +83,12 @@ def start() -> threading.Thread:
     return thread
 
 
+def wait() -> None:
+    """Wait until the node is loaded, if the process uses it: before measurements."""
+    if start.cache_info().currsize:
+        start().join()
+
+
 def _load() -> None:
     global _module, apply
     try:

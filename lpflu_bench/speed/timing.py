@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from lpflu_bench.activations import node
 from lpflu_bench.devices import wait_for
 
 Key = TypeVar("Key", bound=Hashable)
@@ -59,9 +60,10 @@ def rotate(
     """
     clock = clock or (by_events if device.type == "cuda" else by_wall_clock)
     keys = list(calls)
-    for key in keys:
-        for _ in range(warmups):
+    for _ in range(warmups):
+        for key in keys:
             calls[key]()
+        node.wait()
     seconds: dict[Key, list[float]] = {key: [0.0] * repeats for key in keys}
     collecting = gc.isenabled()
     gc.disable()

@@ -17,6 +17,7 @@ PRIVATE_NAMES = (
     "torch._C._are_functorch_transforms_active",
     "torch._C._has_storage",
     "torch._C._len_torch_dispatch_stack",
+    "torch.Tensor._is_zerotensor",
     "torch._C._functorch.peek_interpreter_stack",
     "torch._C._FunctionBase.apply",
     "torch._C._get_tracing_state",
@@ -43,9 +44,10 @@ PRIVATE_NAMES = (
 
 
 def only_autograd_watches(x: Tensor) -> bool:
-    """Return whether nothing but autograd sees the operations on ``x``: no transform, mode, trace or forward-mode AD."""
+    """Return whether ``x`` is its memory, and nothing but autograd sees it: no transform, mode, trace or forward-mode AD."""
     return (
         _has_storage(x)  # not so the batched gradients of ``torch.autograd.grad(is_grads_batched=True)``
+        and not (x.is_neg() or x._is_zerotensor())  # whose memory does not hold their values
         and _len_torch_dispatch_stack() == 0
         and peek_interpreter_stack() is None
         and _get_tracing_state() is None

@@ -137,7 +137,8 @@ class StudyProgress:
         expected = self._durations.expect([*queued, *self._running])
         if expected is not None:
             spent = sum(time.monotonic() - start for start in self._running.values())
-            self._left = f"about {duration(max(expected - spent, 0.0) / max(slots, 1))} left"
+            left = (expected - spent) / max(slots, 1)
+            self._left = f"about {duration(left)} left" if left > 0 else ""
         if self._live:
             self._live.update(self._view())
 

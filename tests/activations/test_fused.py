@@ -260,6 +260,20 @@ def test_processes_that_start_together_compile_each_kernel_once(tmp_path):
     assert len(compiled) == len(set(compiled)) == 3  # forward, backward and the node
 
 
+@pytest.mark.parametrize("in_c", [False, True])
+def test_tensors_whose_memory_does_not_hold_their_values(monkeypatch, in_c):
+    fused.set_small_kernels(True)
+    x = torch.randn(8, requires_grad=True)
+    apply(functional.pflu, x).sum().backward()
+    node.wait()
+    if not in_c:
+        monkeypatch.setattr(node, "apply", None)
+    for given in (torch._neg_view(torch.ones(8)), torch._efficientzerotensor(8)):
+        torch.testing.assert_close(apply(functional.pflu, given), functional.pflu.composed(given))
+        found = torch.autograd.grad(apply(functional.pflu, x), x, given)
+        torch.testing.assert_close(found, torch.autograd.grad(functional.pflu.composed(x), x, given))
+
+
 def test_a_hook_may_bring_the_input_back_in_another_memory_format():
     x = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
     a = torch.rand(3, requires_grad=True)

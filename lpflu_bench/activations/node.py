@@ -5,9 +5,16 @@ all that is unusual, and where it cannot be built. Building takes some twenty se
 the first process that has kernels.
 """
 
+import fcntl
 import functools
+import hashlib
+import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lpflu_bench.activations.formula import Formula
-from lpflu_bench.activations.torch_private import Compiled, c_function, load_extension
+from lpflu_bench.activations.torch_private import Compiled, c_function, compile_cache, compile_command
 
 apply: Callable[[Formula, Any, tuple[Any, ...]], Tensor | None] | None = None
 """The values of a formula, or None where the Python code has to give them; itself None until the node is built."""
@@ -23,6 +30,8 @@ apply: Callable[[Formula, Any, tuple[Any, ...]], Tensor | None] | None = None
 differentiate: Callable[[Formula, Tensor, list[Tensor]], Tensor | None] | None = None
 """The gradient of x by the formula of [x, *parameters]; given by the module that has it."""
 
+
+_NAME = "lpflu_bench_node"  # as in node.cpp
 
 SMALL = 1 << 15
 """Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
@@ -92,7 +101,7 @@ def wait() -> None:
 def _load() -> None:
     global _module, apply
     try:
-        module = load_extension("lpflu_bench_node", Path(__file__).with_suffix(".cpp").read_text())
+        module = _import(_built())
     except Exception:  # whatever stands in the compiler's way: the Python code is slower, not wrong
         return
     with _lock:
@@ -101,3 +110,35 @@ def _load() -> None:
         for added in _waiting:
             module.add(*added)
         _module, apply = module, module.apply
+
+
+def _built() -> Path:
+    """The node as a shared library: compiled if this machine has none of this source, PyTorch, compiler and Python."""
+    source = Path(__file__).with_suffix(".cpp")
+    command = compile_command(source, Path(f"{_NAME}.so"))
+    kind = "\n".join([source.read_text(), *command, torch.__version__, sys.version])
+    folder = compile_cache() / _NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / f"{hashlib.blake2b(kind.encode(), digest_size=16).hexdigest()}.so"
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            unfinished = library.with_suffix(".unfinished.so")
+            compile_ = shlex.join(compile_command(source, unfinished))
+            # By a shell that keeps the lock: where this process ends before, nobody starts a second compiler.
+            subprocess.run(
+                ["sh", "-c", f"{compile_} && {shlex.join(['mv', str(unfinished), str(library)])}"],
+                check=True,
+                pass_fds=[lock.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+    return library
+
+
+def _import(library: Path) -> Any:
+    loader = ExtensionFileLoader(_NAME, str(library))
+    module = module_from_spec(spec_from_loader(_NAME, loader))  # type: ignore[arg-type]
+    loader.exec_module(module)
+    return module

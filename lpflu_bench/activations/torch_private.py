@@ -1,9 +1,9 @@
 """The names of PyTorch used here that are not public, in one place; a test names each one that disappears."""
 
 import ctypes
+import shlex
 from collections.abc import Callable, Sequence
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,13 +28,15 @@ PRIVATE_NAMES = (
     "torch._foreach_lerp_",
     "torch._guards.TracingContext",
     "torch._guards.tracing",
-    "torch._inductor.codecache.CppCodeCache.load",
     "torch._inductor.compile_fx.compile_fx_inner",
     "torch._inductor.config.cpp.threads",
     "torch._inductor.config.fx_graph_cache",
     "torch._inductor.config.size_asserts",
+    "torch._inductor.cpp_builder.CppBuilder.get_command_line",
+    "torch._inductor.cpp_builder.CppTorchOptions",
     "torch._inductor.decomposition.select_decomp_table",
     "torch._inductor.output_code.CompiledFxGraph.__call__",
+    "torch._inductor.runtime.cache_dir_utils.cache_dir",
     "torch._inductor.virtualized.V.set_fake_mode",
     "torch.fx.experimental.proxy_tensor.make_fx",
     "torch.nn.Module._apply",
@@ -189,11 +191,17 @@ def c_function(compiled: Compiled, example: list[Any]) -> tuple[int, list[int]]:
     return ctypes.cast(ctypes.CDLL(function.__self__.__file__).kernel, ctypes.c_void_p).value or 0, order
 
 
-def load_extension(name: str, source: str) -> Any:
-    """Compile C++ that includes PyTorch's headers, once on a machine, and import it as the Python module ``name``."""
-    from torch._inductor.codecache import CppCodeCache
+def compile_command(source: Path, library: Path) -> list[str]:
+    """Return the command that compiles C++ with PyTorch's headers into a shared library."""
+    from torch._inductor.cpp_builder import CppBuilder, CppTorchOptions
 
-    loader = ExtensionFileLoader(name, CppCodeCache.load(source, "cpu")._name)
-    module = module_from_spec(spec_from_loader(name, loader))  # type: ignore[arg-type]
-    loader.exec_module(module)
-    return module
+    options = CppTorchOptions(min_optimize=True)
+    builder = CppBuilder(library.stem, str(source), BuildOption=options, output_dir=str(library.parent))
+    return shlex.split(builder.get_command_line())
+
+
+def compile_cache() -> Path:
+    """Return the folder in which inductor keeps what it compiles."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    return Path(cache_dir())

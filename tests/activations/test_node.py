@@ -1,5 +1,9 @@
 """The node in C++: the digits of the Python code it stands for, and None wherever anything is unusual."""
 
+import os
+import threading
+import time
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -216,13 +220,28 @@ def test_passes_of_more_than_one_function_are_left_to_python():
                 del call.__globals__[name]
 
 
-def test_without_a_compiler_the_python_code_serves(monkeypatch):
-    def fail(*args):
-        raise RuntimeError("no compiler")
-
-    monkeypatch.setattr(node, "load_extension", fail)
+def test_without_a_compiler_the_python_code_serves(monkeypatch, tmp_path):
+    monkeypatch.setattr(node, "compile_cache", lambda: tmp_path)
+    monkeypatch.setattr(node, "compile_command", lambda source, library: ["false"])
     monkeypatch.setattr(node, "apply", None)
     node._load()
     assert node.apply is None
     x = torch.randn(5, requires_grad=True)
     assert "CppNode" not in functional.pflu(x).grad_fn.name()
+
+
+def test_a_second_process_waits_for_the_compiler_of_one_that_has_ended(monkeypatch, tmp_path):
+    def command(source, library):
+        return ["sh", "-c", f"echo >> {tmp_path}/calls; sleep 1; echo library > {library}"]
+
+    monkeypatch.setattr(node, "compile_cache", lambda: tmp_path)
+    monkeypatch.setattr(node, "compile_command", command)
+    process = os.fork()
+    if process == 0:
+        threading.Thread(target=node._built, daemon=True).start()
+        while not (tmp_path / "calls").exists():
+            time.sleep(0.01)
+        os._exit(0)
+    os.waitpid(process, 0)
+    assert node._built().read_text() == "library\n"
+    assert (tmp_path / "calls").read_text() == "\n"

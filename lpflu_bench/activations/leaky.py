@@ -5,6 +5,7 @@ torch.compile, several processes and a resumed run all see the slope they should
 :func:`advance_slopes` in a plain loop, sets it once for each optimizer step.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Unpack, cast
@@ -187,34 +188,19 @@ def ema_layers(network: nn.Module) -> list[Leaky]:
     return found
 
 
-def draw_slopes(network: nn.Module, *, seed: int, step: int) -> None:
+def draw_slopes(network: nn.Module | list[Leaky], *, seed: int, step: int) -> None:
     """Set the slope of every ema layer to its draw for this optimizer step.
 
     The draw is a pure function of the seed, the step and the layer's place: equal on every rank, and the same after a
     resume with nothing restored. Call it before the step's first forward, once, also with gradient accumulation.
 
     Args:
-        network: Any module that contains the layers.
+        network: Any module that contains the layers; or the layers as :func:`ema_layers` found them, which saves the search.
         seed: The run's seed.
         step: The optimizer step, counted over the whole run.
     """
-    _draw(ema_layers(network), seed, step)
-
-
-def update_slope_averages(network: nn.Module) -> None:
-    """Move the average of every ema layer towards its present slope by ``new_sample_weight``; once a step."""
-    _average(ema_layers(network))
-
-
-def advance_slopes(network: nn.Module, *, seed: int, step: int) -> None:
-    """Draw the slopes of this step and take them into the averages: one call before each step of a plain loop."""
-    layers = ema_layers(network)
-    _draw(layers, seed, step)
-    _average(layers)
-
-
-def _draw(layers: list[Leaky], seed: int, step: int) -> None:
-    uniform = np.random.Generator(np.random.Philox(key=derive_seed(seed, "slope", step))).random(len(layers))
+    layers = _layers(network)
+    uniform = _uniform(derive_seed(seed, "slope", step), len(layers))
     lower = np.array([layer.lower for layer in layers])
     upper = np.array([layer.upper for layer in layers])
     drawn = torch.from_numpy((lower + (upper - lower) * uniform).astype(np.float32))
@@ -225,13 +211,40 @@ def _draw(layers: list[Leaky], seed: int, step: int) -> None:
         copy_each([slopes[index] for index in here], [values[index] for index in here])
 
 
-def _average(layers: list[Leaky]) -> None:
+def update_slope_averages(network: nn.Module | list[Leaky]) -> None:
+    """Move the average of every ema layer towards its present slope by ``new_sample_weight``; once a step."""
+    layers = _layers(network)
     slopes, averages = _buffers(layers, "slope"), _buffers(layers, "slope_average")
     groups: defaultdict[tuple[torch.device, float], list[int]] = defaultdict(list)
     for index, (layer, average) in enumerate(zip(layers, averages, strict=True)):
         groups[average.device, layer.new_sample_weight].append(index)
     for (_, weight), indices in groups.items():
         lerp_each([averages[index] for index in indices], [slopes[index] for index in indices], weight)
+
+
+def advance_slopes(network: nn.Module | list[Leaky], *, seed: int, step: int) -> None:
+    """Draw the slopes of this step and take them into the averages: one call before each step of a plain loop."""
+    layers = _layers(network)
+    draw_slopes(layers, seed=seed, step=step)
+    update_slope_averages(layers)
+
+
+def _layers(network: nn.Module | list[Leaky]) -> list[Leaky]:
+    return network if isinstance(network, list) else ema_layers(network)
+
+
+_philox = np.random.Philox(key=0)
+_START: Any = {**_philox.state, "buffer_pos": 4, "has_uint32": 0}
+_generator = np.random.Generator(_philox)
+_one_at_a_time = threading.Lock()
+
+
+def _uniform(key: int, count: int) -> np.ndarray:
+    """What ``Generator(Philox(key=key)).random(count)`` gives, by one generator: a new one takes three times as long."""
+    start: Any = {"counter": np.zeros(4, np.uint64), "key": np.array([key, 0], np.uint64)}
+    with _one_at_a_time:
+        _philox.state = _START | {"state": start}
+        return _generator.random(count)
 
 
 def _buffers(layers: list[Leaky], name: str) -> list[Tensor]:

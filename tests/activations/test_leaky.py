@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from lpflu_bench import LPFLU, Leaky, advance_slopes, create_activation, functional
 from lpflu_bench.activations.leaky import draw_slopes, ema_layers, update_slope_averages
 from lpflu_bench.nn import PFLU
+from lpflu_bench.seeding import derive_seed
 
 X = torch.linspace(-5, 5, 41)
 
@@ -114,6 +116,26 @@ def test_draws_are_reproducible_from_seed_and_step_alone():
     for seed, step in ((4, 7), (3, 8)):
         draw_slopes(second, seed=seed, step=step)
         assert not set(drawn(first)) & set(drawn(second))
+
+
+def test_draws_are_those_of_a_new_philox_generator_for_each_step():
+    module = network()
+    for step in (0, 1, 10**6):
+        draw_slopes(module, seed=3, step=step)
+        uniform = np.random.Generator(np.random.Philox(key=derive_seed(3, "slope", step))).random(len(drawn(module)))
+        bounds = np.array([(layer.lower, layer.upper) for layer in ema_layers(module)])
+        wanted = bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * uniform
+        assert drawn(module) == wanted.astype(np.float32).tolist()
+
+
+def test_layers_found_before_save_the_search():
+    first, second = network(), network()
+    layers = ema_layers(second)
+    for step in range(3):
+        advance_slopes(first, seed=0, step=step)
+        advance_slopes(layers, seed=0, step=step)
+    assert drawn(first) == drawn(second)
+    assert averages(first) == averages(second)
 
 
 def test_drawing_leaves_torchs_generator_alone():

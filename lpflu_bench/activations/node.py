@@ -1,13 +1,14 @@
 """The usual call of a CPU's kernels, in C++ (``node.cpp``): between convolutions Python costs more than the kernel itself.
 
 It gives the digits of the Python code in :mod:`~lpflu_bench.activations.kernel_call`, which runs until the node is built, for
-all that is unusual, and where it cannot be built. Building takes some twenty seconds, once on a machine, in the background of
-the first process that has kernels.
+all that is unusual, and where it cannot be built. It is built once on a machine, in the background of the first process that
+has kernels.
 """
 
 import fcntl
 import functools
 import hashlib
+import logging
 import shlex
 import subprocess
 import sys
@@ -30,8 +31,8 @@ apply: Callable[[Formula, Any, tuple[Any, ...]], Tensor | None] | None = None
 differentiate: Callable[[Formula, Tensor, list[Tensor]], Tensor | None] | None = None
 """The gradient of x by the formula of [x, *parameters]; given by the module that has it."""
 
-
 _NAME = "lpflu_bench_node"  # as in node.cpp
+_log = logging.getLogger(__name__)
 
 SMALL = 1 << 15
 """Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
@@ -103,6 +104,7 @@ def _load() -> None:
     try:
         module = _import(_built())
     except Exception:  # whatever stands in the compiler's way: the Python code is slower, not wrong
+        _log.debug("the node in C++ was not built", exc_info=True)
         return
     with _lock:
         module.set_up(differentiate, SMALL)

@@ -192,12 +192,13 @@ def c_function(compiled: Compiled, example: list[Any]) -> tuple[int, list[int]]:
 
 
 def compile_command(source: Path, library: Path) -> list[str]:
-    """Return the command that compiles C++ with PyTorch's headers into a shared library."""
+    """Return the command that compiles C++ with PyTorch's headers into a shared library, for any processor of this kind."""
     from torch._inductor.cpp_builder import CppBuilder, CppTorchOptions
 
     options = CppTorchOptions(min_optimize=True)
     builder = CppBuilder(library.stem, str(source), BuildOption=options, output_dir=str(library.parent))
-    return shlex.split(builder.get_command_line())
+    # A cache can be shared by machines: "native" code of the newest is an illegal instruction to the others.
+    return [word for word in shlex.split(builder.get_command_line()) if word != "-march=native"]
 
 
 def compile_cache() -> Path:

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -33,6 +34,8 @@ differentiate: Callable[[Formula, Tensor, list[Tensor]], Tensor | None] | None =
 
 _NAME = "lpflu_bench_node"  # as in node.cpp
 _log = logging.getLogger(__name__)
+_POLL_SECONDS = 0.1
+_LONGEST_WAIT = 120  # seconds; a compiler takes a fraction of it
 
 SMALL = 1 << 15
 """Up to this many elements a CPU's kernel runs on one thread: starting a second one would take longer than it saves."""
@@ -94,9 +97,9 @@ def start() -> threading.Thread:
 
 
 def wait() -> None:
-    """Wait until the node is loaded, if the process uses it: before measurements."""
+    """Wait until the node is loaded, if the process uses it and it can be had: before measurements."""
     if start.cache_info().currsize:
-        start().join()
+        start().join(_LONGEST_WAIT)
 
 
 def _load() -> None:
@@ -122,21 +125,30 @@ def _built() -> Path:
     folder = compile_cache() / _NAME
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / f"{hashlib.blake2b(kind.encode(), digest_size=16).hexdigest()}.so"
-    with library.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not library.exists():
-            unfinished = library.with_suffix(".unfinished.so")
-            compile_ = shlex.join(compile_command(source, unfinished))
-            # By a shell that keeps the lock: where this process ends before, nobody starts a second compiler.
-            subprocess.run(
-                ["sh", "-c", f"{compile_} && {shlex.join(['mv', str(unfinished), str(library)])}"],
-                check=True,
-                pass_fds=[lock.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+    while not library.exists():
+        with library.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                if not library.exists():
+                    _compile(source, library, lock.fileno())
     return library
+
+
+def _compile(source: Path, library: Path, lock: int) -> None:
+    unfinished = library.with_suffix(".unfinished.so")
+    command = shlex.join(compile_command(source, unfinished))
+    # By a shell that keeps the lock: where this process ends before, nobody starts a second compiler.
+    subprocess.run(
+        ["sh", "-c", f"{command} && {shlex.join(['mv', str(unfinished), str(library)])}"],
+        check=True,
+        pass_fds=[lock],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _import(library: Path) -> Any:

@@ -266,10 +266,17 @@ def metric_value(record: Record, metric: str, weights: Weights = "raw") -> float
 
 
 def source_texts(records: Iterable[Record]) -> list[str]:
-    """Return the different sources that runs were trained or tested with: commit, and their hash where it is known."""
+    """Return the different sources that runs were trained or tested with: commits, and their hash where it is known.
+
+    Commits with the same hash are one source: what else they change is not this package.
+    """
     codes = [part["code"] for record in records for part in (record["trained"], *record["tested"])]
-    texts = {(str(code["commit"] or "")[:10], str(code["package"] or "")[:10]) for code in codes}
-    return [" ".join(filter(None, parts)) or "unknown" for parts in sorted(texts)]
+    commits: defaultdict[str, set[str]] = defaultdict(set)
+    for code in codes:
+        commit, package = (str(code[key] or "")[:10] for key in ("commit", "package"))
+        commits[package or commit].add(commit if package else "")
+    texts = [" ".join(filter(None, ("/".join(sorted(filter(None, names))), key))) for key, names in commits.items()]
+    return [text or "unknown" for text in sorted(texts)]
 
 
 def trained_networks(records: Iterable[Record]) -> set[str]:

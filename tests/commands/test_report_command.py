@@ -103,6 +103,21 @@ def test_runs_of_different_sources_are_said_so_all_of_them(runs, capsys):
     assert all(f"{number}" * 10 in printed for number in range(4))
 
 
+def test_two_commits_with_the_same_package_are_one_source(runs, capsys):
+    for seed, commit in ((5, "a" * 40), (6, "b" * 40)):
+        other = record("relu", seed, 31.0)
+        other["trained"]["code"] = other["tested"][0]["code"] = {
+            "package": "f" * 32,
+            "commit": commit,
+            "activation": None,
+        }
+        write(runs / f"cifar100/relu-seed{seed}", other)
+    run(runs)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "runs of 2 different sources" in printed
+    assert f"{'a' * 10}/{'b' * 10} {'f' * 10}" in printed
+
+
 def test_the_module_imports_no_torch_or_pandas():
     code = "import sys, lpflu_bench.commands.report; sys.exit(any(m in sys.modules for m in ('torch', 'pandas')))"
     import subprocess

@@ -138,7 +138,7 @@ class StudyProgress:
         if expected is not None:
             spent = sum(time.monotonic() - start for start in self._running.values())
             left = (expected - spent) / max(slots, 1)
-            self._left = f"about {duration(left)} left" if left > 0 else ""
+            self._left = f"about {duration(left)} left" if left >= 1 else ""
         if self._live:
             self._live.update(self._view())
 

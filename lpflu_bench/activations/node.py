@@ -112,8 +112,8 @@ def _load() -> None:
     with _lock:
         module.set_up(differentiate, SMALL)
         module.set_smallest(_smallest)
-        for added in _waiting:
-            module.add(*added)
+        while _waiting:
+            module.add(*_waiting.pop(0))
         _module, apply = module, module.apply
 
 

@@ -233,10 +233,8 @@ def _limited(seconds: float | None) -> Iterator[None]:
 
 def _clean_up() -> None:
     gc.collect()
-    if (
-        not gc.get_freeze_count()
-    ):  # the modules that are loaded by now: a third of a second in each of a cell's collections
-        gc.freeze()
+    if not gc.get_freeze_count():
+        gc.freeze()  # the modules that are loaded by now: a third of a second in each of a cell's collections
         atexit.register(gc.unfreeze)  # libraries look for leaks at the end
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
